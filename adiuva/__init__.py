@@ -1,0 +1,3 @@
+"""Adiuva: the server behind the Adiuva desktop app."""
+
+__version__ = "0.1.0"
