@@ -1,0 +1,9 @@
+"""Packages only: setup.cfg cannot both find packages and map a folder from elsewhere to one."""
+
+from setuptools import find_packages, setup
+
+setup(
+    packages=[*find_packages(include=["adiuva", "adiuva.*"]), "adiuva.migrations"],
+    package_dir={"adiuva.migrations": "migrations"},
+    package_data={"": ["py.typed"], "adiuva": ["**/*.sql"], "adiuva.migrations": ["*.sql"]},
+)
