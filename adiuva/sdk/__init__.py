@@ -1,0 +1,1 @@
+"""All that an agent or a plugin imports from Adiuva."""
