@@ -1,0 +1,14 @@
+DROP TABLE revenue_events;
+DROP TABLE plugin_reviews;
+DROP TABLE plugin_installations;
+DROP TABLE plugins;
+DROP TABLE backup_metadata;
+DROP TABLE storage_records;
+DROP TABLE subscriptions;
+DROP TABLE websocket_tickets;
+DROP TABLE refresh_tokens;
+DROP TABLE logins;
+DROP TABLE users;
+DROP TYPE review_decision;
+DROP TYPE plugin_status;
+DROP TYPE billing_tier;

@@ -1,0 +1,1 @@
+DELETE FROM plugins WHERE id IN ('github-sync', 'slack-notifier', 'time-tracker');
