@@ -1,0 +1,1 @@
+"""The aiohttp plumbing that all domains share."""

@@ -1,0 +1,46 @@
+"""Cross-origin requests of the app: aiohttp-cors answers preflights and marks the answers of known routes."""
+
+from collections.abc import Collection
+
+import aiohttp_cors
+from aiohttp import hdrs, web
+
+EXPOSED_HEADERS = (
+    "X-Checksum",
+    "X-Backup-Version",
+    "X-Backup-Timestamp",
+    "X-Backup-Checksum",
+    "ETag",
+    "Last-Modified",
+    "Content-Range",
+    "RateLimit-Limit",
+    "RateLimit-Remaining",
+    "RateLimit-Reset",
+    "Retry-After",
+    "X-Request-ID",
+)
+_EXPOSED = ",".join(EXPOSED_HEADERS)
+_PREFLIGHT_SECONDS = 600
+
+
+def allow_origins(app: web.Application, origins: Collection[str]) -> None:
+    """Let pages of ``origins`` call ``app``; to be called once, when all its routes are registered."""
+    options = aiohttp_cors.ResourceOptions(  # type: ignore[no-untyped-call]
+        expose_headers=EXPOSED_HEADERS, allow_headers="*", allow_methods="*", max_age=_PREFLIGHT_SECONDS
+    )
+    cors = aiohttp_cors.setup(app, defaults=dict.fromkeys(origins, options))
+    for resource in list(app.router.resources()):
+        cors.add(resource)
+    allowed = frozenset(origins)
+
+    async def mark(request: web.Request, response: web.StreamResponse) -> None:
+        origin = request.headers.get(hdrs.ORIGIN)
+        if origin is None:
+            return
+        response.headers.add(hdrs.VARY, hdrs.ORIGIN)
+        # aiohttp-cors passes by where no route matched: unknown paths and wrong methods.
+        if origin in allowed and request.match_info.route.resource is None:
+            response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
+            response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = _EXPOSED
+
+    app.on_response_prepare.append(mark)

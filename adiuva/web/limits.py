@@ -1,0 +1,150 @@
+"""Rate limits: a moving window of one minute, kept in this process or wherever ``RATE_LIMIT_STORAGE_URL`` says."""
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import Any, Protocol
+
+import structlog
+from aiohttp import web
+from attrs import frozen
+
+from adiuva.errors import UnavailableError
+
+log = structlog.get_logger(__name__)
+
+WINDOW = 60  # seconds
+
+_X_FORWARDED_FOR = "X-Forwarded-For"
+_IPV6_HOST_BITS = 64
+
+
+@frozen
+class Hit:
+    """What became of one request under its limit."""
+
+    allowed: bool
+    limit: int
+    remaining: int
+    reset: int  # seconds until there is room for one request more than now
+
+
+class Limiter(Protocol):
+    """Counts requests, each by a key, in a window that moves with the time."""
+
+    async def hit(self, key: str, limit: int) -> Hit:
+        """Count one request of ``key`` unless ``limit`` of the last minute have been counted already.
+
+        Raises:
+            UnavailableError: the storage of the counts does not answer.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let the storage go."""
+        ...
+
+
+def make_limiter(storage_url: str | None) -> Limiter:
+    """The limiter whose counts are at ``storage_url`` (``async+redis://…``), or in this process if there is none."""
+    return SharedLimiter(storage_url) if storage_url else LocalLimiter()
+
+
+class LocalLimiter:
+    """Counts in this process: exact, and without a task or a thread per request.
+
+    Keys that are silent for a window are forgotten: those seen since the last turn of the window are young, those of
+    the turn before old, and each turn drops the old ones at once.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._young: dict[str, deque[float]] = {}
+        self._old: dict[str, deque[float]] = {}
+        self._turned = clock()
+
+    async def hit(self, key: str, limit: int) -> Hit:
+        """See ``Limiter``."""
+        now = self._clock()
+        if now - self._turned >= WINDOW:
+            self._turn(now)
+        times = self._young.get(key)
+        if times is None:
+            times = self._young[key] = self._old.pop(key, deque())
+        # A hit leaves the window only after the whole of its last second, so that no window of 60 s holds one too many.
+        while times and times[0] <= now - WINDOW:
+            times.popleft()
+        allowed = len(times) < limit
+        if allowed:
+            times.append(now)
+        reset = math.ceil(times[0] + WINDOW - now) if times else WINDOW
+        return Hit(allowed, limit, max(0, limit - len(times)), max(1, reset))
+
+    async def close(self) -> None:
+        """Nothing to let go."""
+
+    def _turn(self, now: float) -> None:
+        self._old = self._young if now - self._turned < 2 * WINDOW else {}
+        self._young = {}
+        self._turned = now
+
+
+class SharedLimiter:
+    """Counts in a storage that several servers share, through the package ``limits``."""
+
+    def __init__(self, storage_url: str) -> None:
+        # Slow to import, and only needed here.
+        from limits import RateLimitItemPerMinute
+        from limits.aio.strategies import MovingWindowRateLimiter
+        from limits.storage import storage_from_string
+
+        self._item = RateLimitItemPerMinute
+        self._window: Any = MovingWindowRateLimiter(storage_from_string(storage_url, wrap_exceptions=True))
+
+    async def hit(self, key: str, limit: int) -> Hit:
+        """See ``Limiter``."""
+        from limits.errors import StorageError
+
+        item = self._item(limit)
+        try:
+            allowed = await self._window.hit(item, key)
+            stats = await self._window.get_window_stats(item, key)
+        except StorageError as error:
+            log.warning("rate limit storage does not answer", error=type(error.storage_error).__qualname__)
+            raise UnavailableError from error
+        reset = math.ceil(stats.reset_time - time.time())
+        return Hit(allowed, limit, max(0, stats.remaining), max(1, reset))
+
+    async def close(self) -> None:
+        """The storage's connections end with the process."""
+
+
+def client_address(request: web.BaseRequest, trusted_proxies: Sequence[IPv4Network | IPv6Network]) -> str:
+    """Where ``request`` comes from, to count it by: an IPv4 address, or the /64 that an IPv6 client has to itself.
+
+    ``X-Forwarded-For`` is read from its right end, and only as far as trusted proxies wrote it.
+    """
+    address = _parsed(request.remote or "")
+    if address is None:
+        return "local"
+    if trusted_proxies:
+        hops = ",".join(request.headers.getall(_X_FORWARDED_FOR, ())).split(",")
+        while any(address in network for network in trusted_proxies) and hops:
+            hop = _parsed(hops.pop().strip())
+            if hop is None:
+                break
+            address = hop
+    if isinstance(address, IPv6Address):
+        return str(IPv6Network((address, _IPV6_HOST_BITS), strict=False))
+    return str(address)
+
+
+def _parsed(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    mapped = getattr(address, "ipv4_mapped", None)
+    return mapped or address

@@ -1,0 +1,90 @@
+"""What happens to every request: an id, a line in the log, and an error turned into a problem."""
+
+import re
+from http import HTTPStatus
+from time import perf_counter
+
+import structlog
+from aiohttp import web
+from structlog.contextvars import bind_contextvars, reset_contextvars
+
+from adiuva.clock import new_id
+from adiuva.web.access import PRINCIPAL
+from adiuva.web.problems import foreseen, problem
+from adiuva.web.routes import HIT, Handler
+
+log = structlog.get_logger(__name__)
+
+REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
+_STARTED: web.RequestKey[web.StreamResponse] = web.RequestKey("started", web.StreamResponse)
+
+_X_REQUEST_ID = "X-Request-ID"
+_VALID_ID = re.compile(r"[A-Za-z0-9._-]{1,128}").fullmatch
+_CLIENT_CLOSED_REQUEST = 499  # nginx's status for a client that did not wait; it is only ever logged
+
+
+def install(app: web.Application) -> None:
+    """Give ``app`` the middleware, and the headers that every answer carries."""
+    app.middlewares.append(_middleware)
+    app.on_response_prepare.append(_stamp)
+
+
+@web.middleware
+async def _middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+    started = perf_counter()
+    request_id = request.headers.get(_X_REQUEST_ID, "")
+    if not _VALID_ID(request_id):
+        request_id = new_id().hex
+    request[REQUEST_ID] = request_id
+    bound = bind_contextvars(request_id=request_id)
+    status = _CLIENT_CLOSED_REQUEST
+    try:
+        response = await _answer(request, handler)
+        status = response.status
+        return response
+    finally:
+        _log_access(request, status, started)
+        reset_contextvars(**bound)
+
+
+async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except Exception as error:
+        if isinstance(error, web.HTTPException) and error.status_code < HTTPStatus.BAD_REQUEST:
+            raise
+        if (begun := request.get(_STARTED)) is not None:
+            return _break_off(request, begun, error)
+        return problem(error, request[REQUEST_ID])
+
+
+def _break_off(request: web.Request, begun: web.StreamResponse, error: Exception) -> web.StreamResponse:
+    # The status is out already; only a connection that breaks tells the client that the body is not whole.
+    if not isinstance(error, ConnectionError):
+        foreseen(error)
+    if request.transport is not None:
+        request.transport.abort()
+    return begun
+
+
+async def _stamp(request: web.Request, response: web.StreamResponse) -> None:
+    request[_STARTED] = response
+    headers = response.headers
+    headers[_X_REQUEST_ID] = request[REQUEST_ID]
+    if (hit := request.get(HIT)) is not None:
+        headers["RateLimit-Limit"] = str(hit.limit)
+        headers["RateLimit-Remaining"] = str(hit.remaining)
+        headers["RateLimit-Reset"] = str(hit.reset)
+
+
+def _log_access(request: web.Request, status: int, started: float) -> None:
+    resource = request.match_info.route.resource
+    principal = request.get(PRINCIPAL)
+    log.info(
+        "request",
+        method=request.method,
+        route=resource.canonical if resource else None,
+        status=status,
+        ms=round((perf_counter() - started) * 1000, 1),
+        user_id=str(principal.user_id) if principal else None,
+    )

@@ -1,0 +1,123 @@
+"""Routes and their guard: ``register`` is a handler's only way onto the router, and closed unless told otherwise."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Literal, TypeVar
+
+from aiohttp import ClientError, hdrs, web
+from aiohttp.http_exceptions import HttpProcessingError
+from attrs import field, frozen, validators
+
+from adiuva.errors import (
+    ForbiddenError,
+    InvalidRequestError,
+    PayloadTooLargeError,
+    RateLimitedError,
+    UnsupportedMediaTypeError,
+)
+from adiuva.web import wire
+from adiuva.web.access import AUTHENTICATOR, PRINCIPAL, Access, bearer_token
+from adiuva.web.keys import LIMITER, SETTINGS
+from adiuva.web.limits import Hit, client_address
+
+T = TypeVar("T")
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Limit = Literal["user", "register", "login", "refresh"]
+
+HIT: web.RequestKey[Hit] = web.RequestKey("hit", Hit)
+
+
+@frozen
+class Route:
+    """One call of the API: ``path`` is below the prefix, with variables as aiohttp writes them."""
+
+    method: str
+    path: str
+    handler: Handler
+    access: Access = field(default="private", validator=validators.in_(("private", "public", "admin")), kw_only=True)
+    # What requests are counted by: "user" the user, with the tier's limit; any other the client's address.
+    limit: Limit | None = field(kw_only=True)
+    summary: str = field(default="", kw_only=True)
+
+    @limit.default
+    def _limit_of_access(self) -> Limit | None:
+        return None if self.access == "public" else "user"
+
+    @limit.validator
+    def _needs_a_user(self, _: object, value: Limit | None) -> None:
+        if value == "user" and self.access == "public":
+            message = f"{self.path}: a public route has no user to count by"
+            raise ValueError(message)
+
+
+def register(app: web.Application, prefix: str, routes: Iterable[Route]) -> None:
+    """Put ``routes`` on the router of ``app``, each behind its guard.
+
+    The guard finds ``request[PRINCIPAL]`` for all but public routes, and counts the request where it is limited.
+    """
+    for route in routes:
+        app.router.add_route(route.method, prefix + route.path, _guarded(route), expect_handler=_expect)
+
+
+def _guarded(route: Route) -> Handler:
+    handler, access, limit = route.handler, route.access, route.limit
+
+    async def guard(request: web.Request) -> web.StreamResponse:
+        if access != "public":
+            request[PRINCIPAL] = await request.app[AUTHENTICATOR](bearer_token(request))
+        if limit is not None:
+            await _count(request, limit)
+        if access == "admin" and not request[PRINCIPAL].is_admin:
+            raise ForbiddenError
+        return await handler(request)
+
+    return guard
+
+
+async def _count(request: web.Request, limit: Limit) -> None:
+    settings = request.app[SETTINGS]
+    if limit == "user":
+        principal = request[PRINCIPAL]
+        key, amount = f"user:{principal.user_id}", settings.rate_limits[principal.tier]
+    else:
+        key = f"{limit}:{client_address(request, settings.trusted_proxies)}"
+        amount = settings.auth_rate_limits[limit]
+    hit = request[HIT] = await request.app[LIMITER].hit(key, amount)
+    if not hit.allowed:
+        raise RateLimitedError(retry_after=hit.reset)
+
+
+async def _expect(request: web.Request) -> web.StreamResponse | None:
+    # aiohttp calls this before any middleware, so an error raised here would not become a problem.
+    if request.version >= (1, 1) and request.headers[hdrs.EXPECT].lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # nothing of the answer itself has been sent
+    return None
+
+
+async def read_json(request: web.Request, cls: type[T]) -> T:
+    """The request's JSON body as a ``cls``.
+
+    Raises:
+        UnsupportedMediaTypeError: the body does not say that it is JSON in UTF-8.
+        PayloadTooLargeError: it is larger than ``MAX_JSON_BYTES``.
+        InvalidRequestError: it is no JSON.
+        ValidationFailedError: its fields are not those of ``cls``.
+    """
+    if request.content_type != "application/json" or (request.charset or "utf-8").lower() not in ("utf-8", "utf8"):
+        raise UnsupportedMediaTypeError
+    return wire.read(cls, await _read_body(request, request.app[SETTINGS].max_json_bytes))
+
+
+async def _read_body(request: web.Request, limit: int) -> bytes:
+    if (request.content_length or 0) > limit:
+        raise PayloadTooLargeError
+    body = b""
+    try:
+        while chunk := await request.content.readany():
+            body = body + chunk if body else chunk
+            if len(body) > limit:
+                raise PayloadTooLargeError
+    except (ClientError, HttpProcessingError, ConnectionError):
+        message = "The body ended early, or is not encoded as the headers say."
+        raise InvalidRequestError(message) from None
+    return body
