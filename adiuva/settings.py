@@ -1,0 +1,223 @@
+"""Everything about this server that its operator decides: one class, read from the environment and a ``.env`` file.
+
+Each field is the variable of the same name in capitals. Only ``Settings.load`` reads the environment.
+"""
+
+import os
+import re
+import secrets
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import attrs
+from attrs import frozen
+
+from adiuva.errors import AdiuvaError
+from adiuva.variables import (
+    Network,
+    choice,
+    limits,
+    names,
+    networks,
+    optional,
+    origins,
+    seconds,
+    setting,
+    text,
+    url,
+    whole,
+)
+
+TIERS = ("free", "pro", "power", "team")
+MIN_SECRET_BYTES = 32
+
+Tier = Literal["free", "pro", "power", "team"]
+
+# What people leave in place from examples and tutorials.
+_PLACEHOLDER = re.compile(
+    r"(?i)\W*(change|replace|your|insert|default|example|placeholder|insecure|dev|secret|super)[\W_]"
+)
+
+
+class SettingsError(AdiuvaError):
+    """The settings are wrong."""
+
+    code = "invalid_settings"
+
+    def __init__(self, faults: list[str]) -> None:
+        """``faults`` are lines for the operator: variable, value (a secret's is masked), what is allowed."""
+        self.faults = tuple(faults)
+        super().__init__("\n".join(faults))
+
+
+def _directory(value: str) -> Path:
+    return Path(value).expanduser().absolute()
+
+
+def _user_data_dir() -> Path:
+    import platformdirs
+
+    return platformdirs.user_data_path("adiuva", appauthor=False)
+
+
+def _database_url(value: str) -> str:
+    """SQLAlchemy's way of naming the driver means the same database."""
+    return re.sub(r"^postgres(ql)?(\+asyncpg)?://", "postgresql://", value)
+
+
+_HTTP = url("http", "https")
+_RATE_LIMITS = limits(free=20, pro=60, power=120, team=200)
+_AUTH_RATE_LIMITS = limits(register=20, login=60, refresh=120)
+
+
+@frozen(kw_only=True)
+class Settings:
+    """What the operator decides. An optional text that is not set is ``""``; times are in the unit of the name."""
+
+    # The server
+    env: Literal["dev", "prod"] = setting(choice("dev", "prod"), default="dev")
+    host: str = setting(text, default="127.0.0.1")
+    port: int = setting(whole(0, 65535), default=8000)  # 0: any free one
+    public_url: str = optional(_HTTP)  # as clients reach the server, where that is not http://HOST:PORT
+    data_dir: Path = setting(_directory, factory=_user_data_dir)
+    log_format: Literal["console", "json"] = setting(choice("console", "json"), default="console")
+    log_level: str = setting(choice("DEBUG", "INFO", "WARNING", "ERROR", fold=str.upper), default="INFO")
+    cors_origins: tuple[str, ...] = setting(
+        origins, default=("app://.", "http://localhost:3000", "http://localhost:5173")
+    )
+    trusted_proxies: tuple[Network, ...] = setting(networks, default=())
+    max_json_bytes: int = setting(whole(1024, 2**30), default=2**20)
+    max_blob_bytes: int = setting(whole(1, 2**40), default=2**30)
+
+    # Accounts and sessions
+    jwt_secret: str = optional(secret=True)  # in dev made once, and kept under DATA_DIR
+    jwt_algorithm: str = setting(choice("HS256", "HS384", "HS512", fold=str.upper), default="HS256")
+    jwt_access_token_expire_minutes: int = setting(whole(1, 24 * 60), default=30)
+    jwt_refresh_token_expire_days: int = setting(whole(1, 3650), default=30)
+    refresh_grace_seconds: float = setting(seconds(0, 300), default=10.0)
+    bcrypt_rounds: int = setting(whole(10, 16), default=12)
+    default_tier: Tier = setting(choice(*TIERS), default="free")
+    rate_limits: dict[str, int] = setting(_RATE_LIMITS, factory=lambda: _RATE_LIMITS(""))
+    auth_rate_limits: dict[str, int] = setting(_AUTH_RATE_LIMITS, factory=lambda: _AUTH_RATE_LIMITS(""))
+    rate_limit_storage_url: str = optional(
+        url("async+redis", "async+rediss", "async+valkey", "async+valkeys", "async+memcached"), secret=True
+    )
+
+    # Models and agents
+    llm_model: str = optional()
+    llm_router_model: str = optional()
+    llm_models: tuple[str, ...] = setting(names, default=())
+    llm_fallback_models: tuple[str, ...] = setting(names, default=())
+    llm_api_base: str = optional(_HTTP)
+    llm_lane: Literal["auto", "litellm", "direct"] = setting(choice("auto", "litellm", "direct"), default="auto")
+    llm_timeout_seconds: float = setting(seconds(0.1, 3600), default=60.0)
+    chat_deadline_seconds: float = setting(seconds(0.1, 3600), default=120.0)
+    mailbox_capacity: int = setting(whole(1, 10**6), default=1000)
+    agent_concurrency: int = setting(whole(1, 10**5), default=512)
+    blocked_plugins: tuple[str, ...] = setting(names, default=())
+    nats_url: str = optional(url("nats", "tls", "ws", "wss"), secret=True)
+
+    # Where things are kept; unset, the embedded default under DATA_DIR
+    database_url: str = setting(
+        url("postgresql", "postgresql+asyncpg", "postgres"), secret=True, default="", converter=_database_url
+    )
+    s3_bucket: str = optional()
+    s3_region: str = optional()
+    s3_endpoint_url: str = optional(_HTTP)
+    qdrant_url: str = optional(_HTTP, secret=True)
+    pinecone_api_key: str = optional(secret=True)
+    pinecone_index: str = optional()
+    vector_dimensions: int = setting(whole(1, 8192), default=32)
+
+    # Stripe; without a key no money moves
+    stripe_secret_key: str = optional(secret=True)
+    stripe_webhook_secret: str = optional(secret=True)
+    stripe_api_base: str = optional(_HTTP)
+    stripe_price_pro: str = optional()
+    stripe_price_power: str = optional()
+    stripe_price_team: str = optional()
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] = os.environ, dotenv: str | Path | None = ".env") -> Self:
+        """Read the environment, and the ``.env`` file for what the environment does not set; empty counts as unset.
+
+        Variables in ``.env`` that are none of ours (a model provider's key, ``AWS_*``) go into the process's own
+        environment, where the libraries that they are meant for look.
+
+        Raises:
+            SettingsError: Something is wrong; it tells all faults at once.
+        """
+        faults: list[str] = []
+        kept = _read_dotenv(dotenv, faults)
+        fields = {attribute.name.upper(): attribute for attribute in attrs.fields(cls)}
+        values: dict[str, Any] = {}
+        for variable, attribute in fields.items():
+            if text := (environ.get(variable) or kept.get(variable) or "").strip():
+                try:
+                    values[attribute.name] = attribute.metadata["read"](text)
+                except ValueError as error:
+                    faults.append(_fault(variable, text, str(error), secret=attribute.metadata["secret"]))
+        faults += _faults_together(values)
+        if faults:
+            raise SettingsError(faults)
+        for variable in kept.keys() - fields.keys():
+            os.environ.setdefault(variable, kept[variable])
+        settings = cls(**values)
+        return settings if settings.jwt_secret else attrs.evolve(settings, jwt_secret=_kept_secret(settings.data_dir))
+
+
+def _fault(variable: str, value: str, allowed: str, *, secret: bool) -> str:
+    return f"{variable}={'***' if secret and value else repr(value)}: {allowed}"
+
+
+def _faults_together(values: dict[str, Any]) -> list[str]:
+    """What is wrong with values that are right each by itself."""
+    faults = []
+    prod = values.get("env") == "prod"
+    secret = values.get("jwt_secret", "")
+    size = len(secret.encode())
+    if prod and not secret:
+        faults.append("JWT_SECRET is not set: ENV=prod needs one of at least 32 random bytes (openssl rand -hex 32)")
+    elif secret and size < MIN_SECRET_BYTES:
+        faults.append(_fault("JWT_SECRET", secret, f"has {size} bytes, must have at least 32", secret=True))
+    elif prod and (_PLACEHOLDER.match(secret) or len(set(secret)) < 8):
+        allowed = "is a placeholder; ENV=prod needs random bytes (openssl rand -hex 32)"
+        faults.append(_fault("JWT_SECRET", secret, allowed, secret=True))
+    if prod and values.get("llm_model", "").startswith("offline/"):
+        faults.append(_fault("LLM_MODEL", values["llm_model"], "is not for ENV=prod; name a real model", secret=False))
+    if bool(values.get("pinecone_api_key")) != bool(values.get("pinecone_index")):
+        faults.append("PINECONE_API_KEY and PINECONE_INDEX go together: set both or none")
+    return faults
+
+
+def _read_dotenv(path: str | Path | None, faults: list[str]) -> dict[str, str]:
+    if path is None or not Path(path).is_file():
+        return {}
+    from dotenv import dotenv_values
+
+    try:
+        return {name: value for name, value in dotenv_values(path, encoding="utf-8").items() if value is not None}
+    except (OSError, ValueError) as error:
+        faults.append(f"{path} cannot be read: {error}")
+        return {}
+
+
+def _kept_secret(data_dir: Path) -> str:
+    """This machine's own secret, made at the first start. Two first starts at once agree on one."""
+    path = data_dir / "jwt_secret"
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            aside = path.with_suffix(f".{os.getpid()}")
+            with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+                file.write(secrets.token_hex(MIN_SECRET_BYTES))
+                file.flush()
+                os.fsync(file.fileno())
+            with suppress(FileExistsError):
+                os.link(aside, path)
+            aside.unlink()
+        return path.read_text()
+    except OSError as error:
+        raise SettingsError([f"DATA_DIR={str(data_dir)!r} cannot be written: {error.strerror}"]) from error
