@@ -58,7 +58,10 @@ class Usage:
 
 @frozen(kw_only=True)
 class ModelCall:
-    """One call of a model. ``model`` is a LiteLLM name (``openai/gpt-4o``); ``max_tokens`` None is the provider's own limit."""
+    """One call of a model.
+
+    ``model`` is a LiteLLM name (``openai/gpt-4o``); ``max_tokens`` None is the provider's own limit.
+    """
 
     model: str
     messages: tuple[Message, ...] = field(repr=False)
@@ -81,7 +84,7 @@ class Model(Protocol):
     """Anything that answers model calls: the gateway, a lane of it, the offline stand-in, a scripted model in tests."""
 
     async def run(self, call: ModelCall, on_text: OnText | None = None) -> ModelTurn:
-        """Answer ``call``. With ``on_text`` the answer is streamed: each delta of text as the model sends it, never re-cut.
+        """Answer ``call``. With ``on_text`` it is streamed: each delta of text as the model sends it, never re-cut.
 
         Cancelling the awaiting task closes the connection to the provider before the cancellation goes on.
 

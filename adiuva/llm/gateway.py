@@ -1,0 +1,130 @@
+"""The gateway: retries, fallbacks, timeouts and errors, the same for every lane to a provider."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+
+import attrs
+import stamina
+import structlog
+from attrs import define, field
+
+from adiuva.llm.faults import ProviderFault
+from adiuva.llm.lane import Lane, TurnBuilder
+from adiuva.llm.protocol import ModelCall, ModelTurn, OnText
+
+log = structlog.get_logger(__name__)
+
+LONGEST_RETRY_AFTER = 20.0
+"""Seconds. A provider that asks for a longer pause is given up for this call, and the next fallback is asked."""
+
+
+@define(kw_only=True)
+class Gateway:
+    """A model behind lanes to providers.
+
+    A call that fails for a passing reason (429, 5xx, connection) is retried with growing pauses, or after the pause
+    that the provider asks for; then each fallback model is asked in turn. Nothing is retried once text was passed on,
+    and a model that stays silent for ``timeout`` seconds is not asked twice.
+    """
+
+    lane_of: Callable[[str], Lane]  # the lane for a model's name
+    fallback_models: Sequence[str] = ()
+    timeout: float = 60.0  # seconds between two deltas when streaming, for the whole answer when not
+    attempts: int = 3
+    wait_initial: float = 0.5
+    wait_max: float = 8.0
+    _lanes: list[Lane] = field(factory=list, init=False)
+
+    async def warm_up(self, model: str) -> None:
+        """Get the lane of ``model`` ready, which otherwise its first call waits for."""
+        await self._ready_lane(model)
+
+    async def close(self) -> None:
+        """Close the lanes' idle connections."""
+        for lane in self._lanes:
+            await lane.close()
+        self._lanes.clear()
+
+    async def run(self, call: ModelCall, on_text: OnText | None = None) -> ModelTurn:
+        """Answer ``call``, as ``Model.run`` promises."""
+        failed: tuple[ProviderFault, str] | None = None
+        for model in dict.fromkeys((call.model, *self.fallback_models)):
+            attempt = _Attempt(call=attrs.evolve(call, model=model), on_text=on_text, timeout=self.timeout)
+            try:
+                return await self._retried(attempt)
+            except ProviderFault as fault:
+                log.warning("model call failed", model=model, kind=fault.kind, status=fault.status, code=fault.code)
+                if attempt.spoke:
+                    failed = fault, model
+                    break
+                failed = failed or (fault, model)
+        assert failed is not None
+        # Raised outside of the except block: no traceback drags the provider's words along.
+        raise failed[0].error(failed[1])
+
+    async def _retried(self, attempt: "_Attempt") -> ModelTurn:
+        lane = await self._ready_lane(attempt.call.model)
+
+        def backoff(error: Exception) -> bool | float:
+            if not isinstance(error, ProviderFault) or not error.passing or attempt.spoke:
+                return False
+            if error.retry_after is None:
+                return True
+            return error.retry_after <= LONGEST_RETRY_AFTER and max(error.retry_after, 0.01)
+
+        async for retry in stamina.retry_context(
+            on=backoff,
+            attempts=self.attempts,
+            timeout=None,
+            wait_initial=self.wait_initial,
+            wait_max=self.wait_max,
+            wait_jitter=self.wait_initial,
+        ):
+            with retry:
+                return await attempt.run(lane)
+        raise AssertionError  # stamina gives the result or the last error
+
+    async def _ready_lane(self, model: str) -> Lane:
+        lane = self.lane_of(model)
+        if lane not in self._lanes:
+            self._lanes.append(lane)
+        await lane.start()
+        return lane
+
+
+@define(kw_only=True)
+class _Attempt:
+    call: ModelCall
+    on_text: OnText | None
+    timeout: float
+    spoke: bool = False  # text was passed on: from here there is no way back
+
+    async def run(self, lane: Lane) -> ModelTurn:
+        builder = TurnBuilder(model=self.call.model)
+        try:
+            async with asyncio.timeout(self.timeout) as limit:
+                if self.on_text is None:
+                    builder.add(await lane.complete(self.call))
+                else:
+                    await self._stream(lane, builder, limit, self.on_text)
+        except TimeoutError:
+            if not limit.expired():
+                raise  # the listener's own
+            fault = ProviderFault("timeout")
+        else:
+            if builder.finished:
+                return builder.turn()
+            fault = ProviderFault("broken")
+        raise fault
+
+    async def _stream(self, lane: Lane, builder: TurnBuilder, limit: asyncio.Timeout, on_text: OnText) -> None:
+        now = asyncio.get_running_loop().time
+        async with aclosing(lane.stream(self.call)) as deltas:
+            async for delta in deltas:
+                builder.add(delta)
+                if delta.text:
+                    self.spoke = True
+                    limit.reschedule(None)  # a slow listener is no silent model
+                    await on_text(delta.text)
+                limit.reschedule(now() + self.timeout)

@@ -1,0 +1,1 @@
+"""What tests of Adiuva, of agents and of plugins stand on."""
