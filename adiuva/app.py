@@ -1,0 +1,145 @@
+"""The composition root: what the server is made of, in the order in which it is made, and its routes. Wiring only."""
+
+from collections.abc import AsyncIterator
+
+import aiohttp
+from aiohttp import web
+
+from adiuva import health
+from adiuva.auth import handlers as auth_handlers
+from adiuva.auth.service import AUTH, Auth
+from adiuva.chat import handlers as chat_handlers
+from adiuva.chat.agent_actor import AgentActor
+from adiuva.chat.orchestrator import Orchestrator
+from adiuva.chat.registry import AgentRegistry
+from adiuva.chat.service import CHAT, Chat
+from adiuva.chat.socket_watch import SOCKETS, SocketWatch
+from adiuva.database import Database
+from adiuva.llm import build_model, model_names
+from adiuva.llm.protocol import Model
+from adiuva.runtime import ActorSystem
+from adiuva.settings import Settings
+from adiuva.web import cors, middleware
+from adiuva.web.access import AUTHENTICATOR
+from adiuva.web.keys import DATABASE, LIMITER, SETTINGS
+from adiuva.web.limits import make_limiter
+from adiuva.web.routes import register
+
+API = "/api/v1"
+DRAIN_SECONDS = 10.0
+
+HTTP = web.AppKey("http", aiohttp.ClientSession)
+MODEL: web.AppKey[Model] = web.AppKey("model")
+REGISTRY = web.AppKey("registry", AgentRegistry)
+ACTORS = web.AppKey("actors", ActorSystem)
+
+
+def create_app(
+    settings: Settings, *, model: Model | None = None, registry: AgentRegistry | None = None
+) -> web.Application:
+    """The server as ``settings`` want it; ``model`` and ``registry`` take the place of those that settings would give."""
+    app = web.Application()
+    app[SETTINGS] = settings
+    app[REGISTRY] = registry or AgentRegistry.load(blocked=set(settings.blocked_plugins))
+    middleware.install(app)
+    if model is not None:
+        app[MODEL] = model
+    app.cleanup_ctx.extend([_limiter, _database, _auth, _http, _model, _actors, _sockets])
+    app.on_shutdown.append(_say_goodbye)
+    for routes in (health.ROUTES, auth_handlers.ROUTES, chat_handlers.ROUTES):
+        register(app, API, routes)
+    cors.allow_origins(app, settings.cors_origins)
+    return app
+
+
+async def _limiter(app: web.Application) -> AsyncIterator[None]:
+    app[LIMITER] = make_limiter(app[SETTINGS].rate_limit_storage_url)
+    yield
+    await app[LIMITER].close()
+
+
+async def _database(app: web.Application) -> AsyncIterator[None]:
+    app[DATABASE] = await Database.connect(app[SETTINGS])
+    yield
+    await app[DATABASE].close()
+
+
+async def _auth(app: web.Application) -> AsyncIterator[None]:
+    app[AUTH] = Auth(app[SETTINGS], app[DATABASE])
+    app[AUTHENTICATOR] = app[AUTH].authenticate
+    yield
+    app[AUTH].close()
+
+
+async def _http(app: web.Application) -> AsyncIterator[None]:
+    async with aiohttp.ClientSession() as session:
+        app[HTTP] = session
+        yield
+
+
+async def _model(app: web.Application) -> AsyncIterator[None]:
+    if MODEL not in app:
+        app[MODEL] = build_model(app[SETTINGS])
+    yield
+
+
+async def _actors(app: web.Application) -> AsyncIterator[None]:
+    settings, registry = app[SETTINGS], app[REGISTRY]
+    system = app[ACTORS] = ActorSystem()
+    refs = {}
+    for agent in registry.list_agents():
+        manifest = registry.manifest_of(agent.name)
+        refs[agent.name] = await system.start(
+            AgentActor(
+                agent,
+                plugin_id=manifest.id if manifest else None,
+                model=app[MODEL],
+                http=app[HTTP],
+                capacity=settings.mailbox_capacity,
+                concurrency=settings.agent_concurrency,
+            )
+        )
+    agents = {agent.name: agent for agent in registry.list_agents()}
+    orchestrator = await system.start(
+        Orchestrator(
+            agents=agents,
+            refs=refs,
+            model=app[MODEL],
+            capacity=settings.mailbox_capacity,
+            concurrency=settings.agent_concurrency,
+        )
+    )
+    models = model_names(settings)
+    app[CHAT] = Chat(
+        registry=registry,
+        orchestrator=orchestrator,
+        models=models,
+        router_model=settings.llm_router_model or models[0],
+        deadline_seconds=settings.chat_deadline_seconds,
+    )
+    app[health.CHECKS] = _checks(app)
+    yield
+    await system.stop(DRAIN_SECONDS)
+
+
+async def _sockets(app: web.Application) -> AsyncIterator[None]:
+    app[SOCKETS] = SocketWatch(auth=app[AUTH])
+    await app[SOCKETS].start()
+    yield
+
+
+async def _say_goodbye(app: web.Application) -> None:
+    await app[SOCKETS].stop()
+
+
+def _checks(app: web.Application) -> dict[str, health.Check]:
+    async def database() -> str:
+        await app[DATABASE].ping()
+        return "ok"
+
+    async def agents() -> str:
+        unready = {name: state for name, state in app[ACTORS].ready().items() if state != "ok"}
+        return "; ".join(f"{name}: {state}" for name, state in unready.items()) or "ok"
+
+    files = health.folder_check(app[SETTINGS].data_dir)
+    return {"database": database, "blobs": files, "vectors": files, "agents": agents}

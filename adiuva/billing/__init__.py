@@ -1,0 +1,1 @@
+"""Billing: the four tiers and what each of them holds."""

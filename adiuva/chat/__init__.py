@@ -1,0 +1,1 @@
+"""Chat: a message becomes an answer and actions."""

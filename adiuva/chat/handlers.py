@@ -1,0 +1,39 @@
+"""The chat over HTTP: ``POST /chat``, ``GET /agents``, ``GET /models``, and the upgrade to ``WS /chat/stream``."""
+
+from aiohttp import web
+
+from adiuva.chat.models import ChatRequest
+from adiuva.chat.service import CHAT, wire_result
+from adiuva.chat.socket import open_stream
+from adiuva.web.access import PRINCIPAL
+from adiuva.web.disconnect import cancelled_on_disconnect
+from adiuva.web.responses import json_response
+from adiuva.web.routes import Route, read_json
+
+
+async def post_chat(request: web.Request) -> web.Response:
+    """Answer one message; a client that goes away stops the work."""
+    body = await read_json(request, ChatRequest)
+    principal, chat = request[PRINCIPAL], request.app[CHAT]
+    job = chat.job(body, principal, stream=False)
+    with cancelled_on_disconnect(request):
+        result = await chat.answer(job, principal)
+    return json_response(wire_result(result))
+
+
+async def list_agents(request: web.Request) -> web.Response:
+    """Every agent of this server, and which of them the user's tier holds."""
+    return json_response({"items": request.app[CHAT].agents_for(request[PRINCIPAL].tier)})
+
+
+async def list_models(request: web.Request) -> web.Response:
+    """Every model that clients may ask for, and which of them the user's tier holds."""
+    return json_response({"items": request.app[CHAT].models_for(request[PRINCIPAL].tier)})
+
+
+ROUTES = [
+    Route("POST", "/chat", post_chat),
+    Route("GET", "/agents", list_agents),
+    Route("GET", "/models", list_models),
+    Route("GET", "/chat/stream", open_stream, access="public", limit=None),  # it authenticates the socket itself
+]

@@ -1,0 +1,77 @@
+"""What the chat's actors say to each other. Data only: no callbacks, no sockets, so that any transport can carry it."""
+
+from typing import Any
+from uuid import UUID
+
+from attrs import field, frozen
+
+from adiuva.llm.protocol import Usage
+
+
+@frozen(kw_only=True)
+class HistoryEntry:
+    """One earlier message of the conversation; ``role`` is user or assistant."""
+
+    role: str
+    content: str = field(repr=False)
+
+
+@frozen(kw_only=True)
+class ProducedAction:
+    """An action that the app is to apply, as the wire shows it."""
+
+    id: UUID
+    action: str
+    params: dict[str, Any] = field(repr=False)
+    requires_confirmation: bool
+
+
+@frozen(kw_only=True)
+class ChatJob:
+    """Asks the orchestrator for an answer. ``agents`` empty: it chooses among ``open_agents``, all that this user may use."""
+
+    message: str = field(repr=False)
+    agents: tuple[str, ...] = ()
+    open_agents: tuple[str, ...]
+    context: dict[str, Any] = field(repr=False)
+    history: tuple[HistoryEntry, ...] = field(default=(), repr=False)
+    model: str
+    router_model: str
+    stream: bool = False  # whether text is wanted as it comes
+
+
+@frozen(kw_only=True)
+class AgentJob:
+    """Asks one agent. ``previous_results`` are the answers of the agents before it in a pipeline."""
+
+    message: str = field(repr=False)
+    context: dict[str, Any] = field(repr=False)
+    history: tuple[HistoryEntry, ...] = field(default=(), repr=False)
+    previous_results: tuple[dict[str, Any], ...] = field(default=(), repr=False)
+    shared_memory: dict[str, Any] = field(factory=dict, repr=False)
+    model: str
+    stream: bool = False
+
+
+@frozen(kw_only=True)
+class ChatResult:
+    """The answer to a `ChatJob` or an `AgentJob`."""
+
+    response: str = field(repr=False)
+    actions: tuple[ProducedAction, ...] = ()
+    usage: Usage = Usage()
+    shared_memory: dict[str, Any] = field(factory=dict, repr=False)  # what the agents of one pipeline leave each other
+
+
+@frozen(kw_only=True)
+class TextProduced:
+    """Event: a piece of the response, as the model sent it."""
+
+    text: str = field(repr=False)
+
+
+@frozen(kw_only=True)
+class ActionProduced:
+    """Event: a tool has produced an action."""
+
+    action: ProducedAction

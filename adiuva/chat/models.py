@@ -1,0 +1,68 @@
+"""The chat's bodies, as CONTRACT.md's section Chat has them."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import attrs
+import orjson
+from attrs import field, frozen
+
+from adiuva.chat.context import client_now, parse_now, parse_zone
+from adiuva.sdk.convert import MismatchError
+from adiuva.web.wire import Length
+
+MAX_CONTEXT_BYTES = 256 * 1024
+LISTS = ("tasks", "projects", "checkpoints", "notes")
+
+
+def _readable(_: object, attribute: "attrs.Attribute[Any]", value: dict[str, Any]) -> None:
+    """Refuses a context that is too large, or whose well-known parts are not what they have to be."""
+    try:
+        size = len(orjson.dumps(value))
+    except (orjson.JSONEncodeError, RecursionError):
+        raise MismatchError("is nested too deeply", field=attribute.name) from None
+    if size > MAX_CONTEXT_BYTES:
+        raise MismatchError(f"must be at most {MAX_CONTEXT_BYTES} bytes", field=attribute.name)
+    for name in LISTS:
+        items = value.get(name, [])
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+            raise MismatchError("must be a list of objects", field=f"{attribute.name}.{name}")
+    _check_text(value, "now", parse_now)
+    _check_text(value, "timezone", parse_zone)
+    try:
+        client_now(value)
+    except OverflowError:
+        raise MismatchError("is out of range", field="context.now") from None
+
+
+def _check_text(context: dict[str, Any], name: str, parse: Callable[[str], object]) -> None:
+    value = context.get(name)
+    if value is None:
+        return
+    try:
+        if not isinstance(value, str):
+            raise ValueError("must be a string")  # noqa: TRY004 - one kind of fault for all of them
+        parse(value)
+    except ValueError as error:
+        raise MismatchError(str(error), field=f"context.{name}") from None
+
+
+@frozen(kw_only=True)
+class HistoryMessage:
+    """One earlier message of the conversation."""
+
+    role: Literal["user", "assistant"]
+    content: str = field(repr=False, validator=Length(max=64_000))
+
+
+@frozen(kw_only=True)
+class ChatRequest:
+    """What a client asks, with all the context that the agents may see for this one request."""
+
+    message: str = field(repr=False, validator=Length(1, 16_000))
+    mode: Literal["direct", "plan"] = "direct"
+    agents: list[str] | None = field(default=None, validator=Length(1, 5))
+    context: dict[str, Any] = field(factory=dict, repr=False, validator=_readable)
+    history: list[HistoryMessage] = field(factory=list, repr=False, validator=Length(max=50))
+    model: str | None = None
+    client_tools: bool = False  # WebSocket only: read tools go to the client

@@ -1,0 +1,160 @@
+"""The orchestrator: chooses who answers a message, asks them in turn, and joins what several have answered."""
+
+import re
+from collections.abc import Mapping
+
+import orjson
+import structlog
+
+from adiuva.chat.messages import AgentJob, ChatJob, ChatResult, TextProduced
+from adiuva.errors import AdiuvaError, LlmTimeoutError, LlmUnavailableError, UnavailableError
+from adiuva.llm.protocol import Message, Model, ModelCall, Usage
+from adiuva.runtime import Actor, ActorContext, ActorRef
+from adiuva.sdk import Agent
+
+log = structlog.get_logger(__name__)
+
+NAME = "orchestrator"
+DEFAULT_AGENT = "task_agent"
+MAX_AGENTS = 5
+HISTORY_SEEN = 6  # how many earlier messages the router sees: enough for "and delete it again"
+ROUTER_TOKENS = 64
+
+ROUTER_PROMPT = """\
+You route messages of a project-management app: classify the intent of the user's last message and choose who answers it.
+Choose one agent; choose several, in the order in which they should work, only where the message asks for things of
+different agents. The agents:
+{agents}
+Answer with JSON alone: {{"agents": ["name"]}}"""
+
+SYNTHESIS_PROMPT = """\
+Several agents have worked on the user's message, one after another. Write the one answer that the user reads: join what
+they answered, leave nothing out, say nothing twice, and say plainly what failed. Do not mention agents. Their results, as
+JSON:
+{results}"""
+
+
+class Orchestrator(Actor):
+    """Answers a `ChatJob` with a `ChatResult`; the agents' events go on the same stream."""
+
+    def __init__(
+        self,
+        *,
+        agents: Mapping[str, Agent],
+        refs: Mapping[str, ActorRef],
+        model: Model,
+        capacity: int,
+        concurrency: int,
+    ) -> None:
+        """``refs`` are the agents' actors by name."""
+        super().__init__(NAME, capacity=capacity, concurrency=concurrency)
+        self._agents = agents
+        self._refs = refs
+        self._model = model
+
+    async def receive(self, payload: ChatJob, ctx: ActorContext) -> ChatResult:
+        """Answer ``payload``."""
+        names, usage = payload.agents, Usage()
+        if not names:
+            names, usage = await self._classify(payload)
+        if len(names) == 1:
+            result = await self._ask(names[0], payload, ctx, stream=payload.stream)
+            return ChatResult(response=result.response, actions=result.actions, usage=usage + result.usage)
+        return await self._pipeline(names, payload, ctx, usage)
+
+    async def _ask(
+        self, name: str, job: ChatJob, ctx: ActorContext, *, stream: bool, results: tuple = (), memory: dict | None = None
+    ) -> ChatResult:
+        message = AgentJob(
+            message=job.message,
+            context=job.context,
+            history=job.history,
+            previous_results=results,
+            shared_memory=memory or {},
+            model=job.model,
+            stream=stream,
+        )
+        answer: ChatResult = await ctx.ask(self._refs[name], message)
+        return answer
+
+    # classification
+
+    async def _classify(self, job: ChatJob) -> tuple[tuple[str, ...], Usage]:
+        """The names of those who are to answer, and what choosing cost. Unsure, or the router at fault: the default agent."""
+        if not job.open_agents:
+            msg = "No agent is installed on this server."
+            raise UnavailableError(msg)
+        default = DEFAULT_AGENT if DEFAULT_AGENT in job.open_agents else job.open_agents[0]
+        if len(job.open_agents) == 1:
+            return (default,), Usage()
+        try:
+            turn = await self._model.run(self._router_call(job))
+        except (LlmUnavailableError, LlmTimeoutError) as error:
+            log.warning("router failed", error=type(error).__name__)
+            return (default,), Usage()
+        return parse_choice(turn.text, job.open_agents) or (default,), turn.usage
+
+    def _router_call(self, job: ChatJob) -> ModelCall:
+        agents = "\n".join(f"- {name}: {self._agents[name].description}" for name in job.open_agents)
+        return ModelCall(
+            model=job.router_model,
+            max_tokens=ROUTER_TOKENS,
+            messages=(
+                Message(role="system", content=ROUTER_PROMPT.format(agents=agents)),
+                *(Message(role=entry.role, content=entry.content) for entry in job.history[-HISTORY_SEEN:]),
+                Message(role="user", content=job.message),
+            ),
+        )
+
+    # several agents
+
+    async def _pipeline(self, names: tuple[str, ...], job: ChatJob, ctx: ActorContext, usage: Usage) -> ChatResult:
+        results: list[dict[str, object]] = []
+        actions, memory = [], {}
+        for name in names:
+            try:
+                answer = await self._ask(name, job, ctx, stream=False, results=tuple(results), memory=memory)
+            except AdiuvaError as error:
+                log.warning("agent of a pipeline failed", agent=name, error=error.code)
+                results.append({"agent": name, "error": error.message})
+                continue
+            usage += answer.usage
+            memory = answer.shared_memory
+            actions.extend(answer.actions)
+            done = [{"action": action.action, "params": action.params} for action in answer.actions]
+            results.append({"agent": name, "response": answer.response, "actions": done})
+        text, spent = await self._join(job, ctx, results)
+        return ChatResult(response=text, actions=tuple(actions), usage=usage + spent)
+
+    async def _join(self, job: ChatJob, ctx: ActorContext, results: list[dict[str, object]]) -> tuple[str, Usage]:
+        texts: list[str] = []
+
+        async def on_text(text: str) -> None:
+            texts.append(text)
+            await ctx.emit(TextProduced(text=text))
+
+        prompt = SYNTHESIS_PROMPT.format(results=orjson.dumps(results).decode())
+        call = ModelCall(
+            model=job.model,
+            messages=(Message(role="system", content=prompt), Message(role="user", content=job.message)),
+        )
+        turn = await self._model.run(call, on_text if job.stream else None)
+        return "".join(texts) if job.stream else turn.text, turn.usage
+
+
+def parse_choice(text: str, open_agents: tuple[str, ...]) -> tuple[str, ...]:
+    """The agents that a router's answer names, each once, at most `MAX_AGENTS`; empty where it cannot be read.
+
+    Models wrap JSON in prose and fences, so the first object in the text counts.
+    """
+    found = re.search(r"\{.*?\}", text, re.DOTALL)
+    if found is None:
+        return ()
+    try:
+        choice = orjson.loads(found[0]).get("agents")
+    except ValueError:
+        return ()
+    if not isinstance(choice, list):
+        return ()
+    names = dict.fromkeys(name for name in choice if isinstance(name, str) and name in open_agents)
+    return tuple(names)[:MAX_AGENTS]

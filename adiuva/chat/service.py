@@ -1,0 +1,125 @@
+"""What REST and WebSocket share: from a `ChatRequest` and its user to a job that the orchestrator's actor answers."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from aiohttp import web
+from attrs import frozen
+
+from adiuva.billing.tiers import agent_open_to, models_open_to, require_agent, require_model_choice
+from adiuva.chat.messages import ChatJob, ChatResult, HistoryEntry
+from adiuva.chat.models import ChatRequest
+from adiuva.chat.registry import AgentRegistry
+from adiuva.errors import DeadlineExceededError, LlmTimeoutError, ValidationFailedError
+from adiuva.runtime import ActorRef, Session
+from adiuva.web.access import Principal
+
+
+@frozen(kw_only=True)
+class Chat:
+    """The chat of one application. Both `answer` and `session` end with `LlmTimeoutError` past ``deadline_seconds``."""
+
+    registry: AgentRegistry
+    orchestrator: ActorRef
+    models: tuple[str, ...]  # what clients may ask for, the default one first
+    router_model: str
+    deadline_seconds: float
+
+    def job(self, request: ChatRequest, principal: Principal, *, stream: bool) -> ChatJob:
+        """The job that ``request`` asks for.
+
+        Raises:
+            ValidationFailedError: an agent or a model that is not there.
+            TierRequiredError: one that is not part of the user's tier.
+        """
+        if request.mode == "plan":
+            raise ValidationFailedError([("mode", "plans are not available on this server")])
+        open_agents = tuple(name for name in self.registry.names() if agent_open_to(principal.tier, name))
+        return ChatJob(
+            message=request.message,
+            agents=self._chosen_agents(request, principal),
+            open_agents=open_agents,
+            context=request.context,
+            history=tuple(HistoryEntry(role=entry.role, content=entry.content) for entry in request.history),
+            model=self._chosen_model(request, principal),
+            router_model=self.router_model,
+            stream=stream,
+        )
+
+    async def answer(self, job: ChatJob, principal: Principal) -> ChatResult:
+        """The whole answer at once."""
+        with _timeouts():
+            result: ChatResult = await self.orchestrator.ask(
+                job, user=str(principal.user_id), tier=principal.tier, timeout=self.deadline_seconds
+            )
+        return result
+
+    def session(self, job: ChatJob, principal: Principal) -> Session:
+        """The answer as a stream of events; see `session_result` for its end."""
+        return self.orchestrator.stream(
+            job, user=str(principal.user_id), tier=principal.tier, timeout=self.deadline_seconds
+        )
+
+    def agents_for(self, tier: str) -> list[dict[str, Any]]:
+        """Every agent, with its tools' names and whether ``tier`` may use it."""
+        return [
+            {
+                "name": agent.name,
+                "description": agent.description,
+                "tools": list(agent.tools()),
+                "available": agent_open_to(tier, agent.name),
+            }
+            for agent in self.registry.list_agents()
+        ]
+
+    def models_for(self, tier: str) -> list[dict[str, Any]]:
+        """Every model that clients may ask for, and whether ``tier`` may."""
+        return [
+            {"id": name, "default": index == 0, "available": index == 0 or models_open_to(tier)}
+            for index, name in enumerate(self.models)
+        ]
+
+    def _chosen_agents(self, request: ChatRequest, principal: Principal) -> tuple[str, ...]:
+        known = self.registry.names()
+        names = tuple(dict.fromkeys(request.agents or ()))
+        unknown = [(f"agents[{index}]", "is not an agent here") for index, name in enumerate(names) if name not in known]
+        if unknown:
+            raise ValidationFailedError(unknown)
+        for name in names:
+            require_agent(principal.tier, name)
+        return names
+
+    def _chosen_model(self, request: ChatRequest, principal: Principal) -> str:
+        if request.model is None or request.model == self.models[0]:
+            return self.models[0]
+        if request.model not in self.models:
+            raise ValidationFailedError([("model", "is not a model of this server; see GET /models")])
+        require_model_choice(principal.tier)
+        return request.model
+
+
+CHAT = web.AppKey("chat", Chat)
+
+
+def session_result(session: Session) -> ChatResult:
+    """The reply of a session whose events have ended; raises what its handler raised."""
+    with _timeouts():
+        result: ChatResult = session.result()
+    return result
+
+
+def wire_result(result: ChatResult) -> dict[str, Any]:
+    """A result as the wire shows it."""
+    return {"response": result.response, "actions": result.actions, "usage": result.usage}
+
+
+@contextmanager
+def _timeouts() -> Iterator[None]:
+    """What the runtime calls a deadline is to a client a model that took too long."""
+    try:
+        yield
+    except LlmTimeoutError:
+        raise
+    except DeadlineExceededError as error:
+        raise LlmTimeoutError from error

@@ -1,0 +1,273 @@
+"""``WS /chat/stream``: one client's socket, whose requests run one at a time, in order.
+
+The task of the request's handler reads; a second task runs the requests, and exists only while there are any.
+"""
+
+import asyncio
+import time
+from collections import deque
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import orjson
+import structlog
+from aiohttp import WSMessage, WSMsgType, hdrs, web
+
+from adiuva import clock
+from adiuva.auth.service import AUTH, Auth
+from adiuva.chat.messages import ActionProduced, TextProduced
+from adiuva.chat.models import ChatRequest
+from adiuva.chat.service import CHAT, Chat, session_result, wire_result
+from adiuva.chat.socket_watch import SOCKETS
+from adiuva.errors import (
+    AdiuvaError,
+    GoingAwayError,
+    InvalidRequestError,
+    OriginNotAllowedError,
+    OverloadedError,
+    RateLimitedError,
+    UnauthorizedError,
+)
+from adiuva.runtime import Session
+from adiuva.web import problems, wire
+from adiuva.web.access import AUTHENTICATOR, Principal, bearer_token
+from adiuva.web.keys import LIMITER, SETTINGS
+from adiuva.web.limits import Limiter
+
+log = structlog.get_logger(__name__)
+
+MAX_FRAME_BYTES: Final = 1024 * 1024
+MAX_WAITING: Final = 8
+CLOSE_UNAUTHORIZED: Final = 4401
+CLOSE_GOING_AWAY: Final = 1001
+CLOSE_UNSUPPORTED: Final = 1003
+
+
+async def open_stream(request: web.Request) -> web.WebSocketResponse:
+    """Open the socket of whoever the ticket or token names, and serve it until it closes."""
+    _check_origin(request)
+    principal = await _authenticate(request)
+    socket = ChatSocket(request, principal)
+    await socket.prepare(request)
+    with request.app[SOCKETS].watching(socket):
+        await socket.run()
+    return socket.ws
+
+
+def _check_origin(request: web.Request) -> None:
+    origin = request.headers.get(hdrs.ORIGIN)
+    if origin is None or origin in request.app[SETTINGS].cors_origins or urlsplit(origin).netloc == request.host:
+        return  # a native client sends none
+    raise OriginNotAllowedError
+
+
+async def _authenticate(request: web.Request) -> Principal:
+    if ticket := request.query.get("ticket"):
+        return await request.app[AUTH].redeem_ticket(ticket)
+    if token := request.query.get("token"):
+        return await request.app[AUTHENTICATOR](token)
+    return await request.app[AUTHENTICATOR](bearer_token(request))
+
+
+class ChatSocket:
+    """The server's side of one socket. Every frame that it sends goes through `_send`."""
+
+    def __init__(self, request: web.Request, principal: Principal) -> None:
+        """``principal`` is who opened it; the tier is read anew for each request."""
+        self.ws = web.WebSocketResponse(max_msg_size=MAX_FRAME_BYTES, autoping=False, compress=False)
+        self.sending_since: float | None = None  # monotonic seconds; set while the client does not take what it is sent
+        self.unanswered_pings = 0
+        self.transport = request.transport
+        self._chat: Chat = request.app[CHAT]
+        self._auth: Auth = request.app[AUTH]
+        self._limiter: Limiter = request.app[LIMITER]
+        self._rate_limits = request.app[SETTINGS].rate_limits
+        self._login_id: UUID = principal.login_id
+        self._expires_at: datetime = principal.expires_at
+        self._waiting: deque[dict[str, Any]] = deque()
+        self._worker: asyncio.Task[None] | None = None
+        self._session: Session | None = None
+        self._cancelling = False
+        self._closing = False
+
+    @property
+    def login_id(self) -> UUID:
+        """The login that opened the socket: revoked, the socket closes."""
+        return self._login_id
+
+    @property
+    def expired(self) -> bool:
+        """Whether the token that opened the socket has expired."""
+        return clock.now() >= self._expires_at
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request is running or waiting."""
+        return self._worker is None
+
+    async def prepare(self, request: web.Request) -> None:
+        """Answer the upgrade."""
+        await self.ws.prepare(request)
+
+    async def close(self, code: int, reason: str) -> None:
+        """Stop what runs and close the socket."""
+        self._closing = True
+        await self._stop_worker()
+        await self.ws.close(code=code, message=reason.encode())
+
+    async def go_away(self) -> None:
+        """Tell the client that the server stops, for the request that runs and those that wait, and close."""
+        self._closing = True
+        unanswered = len(self._waiting) + (not self.idle)
+        await self._stop_worker()
+        for _ in range(unanswered):
+            await self._send_error(GoingAwayError())
+        await self.ws.close(code=CLOSE_GOING_AWAY, message=b"going away")
+
+    # reading
+
+    async def run(self) -> None:
+        """Read frames until the socket closes."""
+        try:
+            async for message in self.ws:
+                await self._read(message)
+        finally:
+            self._closing = True
+            await self._stop_worker()
+
+    async def _read(self, message: WSMessage) -> None:
+        match message.type:
+            case WSMsgType.TEXT:
+                await self._read_frame(message.data)
+            case WSMsgType.BINARY:
+                await self.close(CLOSE_UNSUPPORTED, "frames are JSON text")
+            case WSMsgType.PING:
+                await self.ws.pong(message.data)
+            case WSMsgType.PONG:
+                self.unanswered_pings = 0
+
+    async def _read_frame(self, text: str) -> None:
+        try:
+            frame = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            frame = None
+        if not isinstance(frame, dict):
+            return await self._send_error(InvalidRequestError("A frame is one JSON object."))
+        match frame.get("type"):
+            case None:
+                await self._enqueue(frame)
+            case "cancel":
+                await self._cancel()
+            case "tool_result":
+                await self._deliver(frame)
+            case _:
+                await self._send_error(InvalidRequestError("This type of frame is not known."))
+        return None
+
+    async def _enqueue(self, frame: dict[str, Any]) -> None:
+        if len(self._waiting) >= MAX_WAITING:
+            return await self._send_error(OverloadedError("Too many requests wait on this socket."))
+        self._waiting.append(frame)
+        if self._worker is None and not self._closing:
+            self._worker = asyncio.create_task(self._work(), name="chat socket")
+        return None
+
+    async def _cancel(self) -> None:
+        """Mark the running request as cancelled; `_serve` says so to the client once its work has ended."""
+        if self._worker is None:
+            return
+        self._cancelling = True
+        if self._session is not None:
+            await self._session.cancel()
+
+    async def _deliver(self, frame: dict[str, Any]) -> None:
+        if not isinstance(frame.get("id"), str) or ("result" in frame) == ("error" in frame):
+            return await self._send_error(InvalidRequestError("A tool_result has an id, and a result or an error."))
+        if self._session is not None:
+            self._session.send(frame)
+        return None
+
+    # running
+
+    async def _work(self) -> None:
+        while self._waiting and not self._closing:
+            self._cancelling = False
+            await self._serve(self._waiting.popleft())
+            if self.expired:
+                self._waiting.clear()
+                break
+        self._worker = None
+
+    async def _stop_worker(self) -> None:
+        self._waiting.clear()
+        worker = self._worker
+        if worker is not None and worker is not asyncio.current_task():
+            worker.cancel()
+            await asyncio.wait([worker])
+            self._worker = None
+
+    async def _serve(self, frame: dict[str, Any]) -> None:
+        """Run one request: its events, then exactly one of done, error and cancelled."""
+        started, outcome = time.monotonic(), "done"
+        try:
+            await self._answer(frame)
+            if self._cancelling:
+                outcome = "cancelled"
+                await self._send({"type": "cancelled"})
+        except UnauthorizedError:
+            outcome = "unauthorized"
+            self._waiting.clear()
+            await self.ws.close(code=CLOSE_UNAUTHORIZED, message=b"login revoked")
+        except ConnectionError:
+            outcome = "disconnected"  # the reader sees it too, and ends the socket
+        except Exception as error:  # noqa: BLE001 - one request's fault never ends the socket
+            outcome = error.code if isinstance(error, AdiuvaError) else "internal_error"
+            await self._send_error(error)
+        finally:
+            self._session = None
+            milliseconds = round((time.monotonic() - started) * 1000, 1)
+            log.info("socket request", outcome=outcome, ms=milliseconds)
+
+    async def _answer(self, frame: dict[str, Any]) -> None:
+        principal = await self._auth.refresh_principal(self._login_id)
+        hit = await self._limiter.hit(f"user:{principal.user_id}", self._rate_limits[principal.tier])
+        if not hit.allowed:
+            raise RateLimitedError(retry_after=hit.reset)
+        job = self._chat.job(wire.structure(ChatRequest, frame), principal, stream=True)
+        if self._cancelling:
+            return
+        async with self._chat.session(job, principal) as session:
+            self._session = session
+            async for event in session:
+                if self._cancelling:
+                    return
+                await self._send_event(event)
+        if not self._cancelling:
+            result = session_result(session)
+            await self._send({"type": "done", "done": True, **wire_result(result)})
+
+    # writing
+
+    async def _send_event(self, event: object) -> None:
+        match event:
+            case TextProduced(text=text):
+                await self._send_bytes(b'{"type":"chunk","text":' + orjson.dumps(text) + b"}")
+            case ActionProduced(action=action):
+                await self._send({"type": "action", "action": action})
+
+    async def _send_error(self, error: BaseException) -> None:
+        await self._send(problems.frame(error))
+
+    async def _send(self, frame: dict[str, Any]) -> None:
+        await self._send_bytes(wire.dump(frame))
+
+    async def _send_bytes(self, frame: bytes) -> None:
+        if self.ws.closed:
+            return
+        self.sending_since = time.monotonic()
+        try:
+            await self.ws.send_frame(frame, WSMsgType.TEXT)
+        finally:
+            self.sending_since = None

@@ -1,0 +1,152 @@
+"""The tool loop: a model turn, its tools in parallel, the next turn, until the model has nothing left to run."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+import attrs
+import orjson
+import structlog
+from attrs import define, field
+
+from adiuva import clock
+from adiuva.chat.messages import ProducedAction
+from adiuva.llm.protocol import Message, Model, ModelCall, ModelTurn, OnText, ToolCall, ToolSpec, Usage
+from adiuva.sdk import Action, Agent, Context, Tool, ToolArgumentsError, ToolError
+
+log = structlog.get_logger(__name__)
+
+MAX_TURNS = 5
+MAX_RESULT_BYTES = 256 * 1024
+BETWEEN_TURNS = "\n\n"
+GAVE_UP = f"I stopped here: this took more than {MAX_TURNS} steps."
+
+
+@define(kw_only=True)
+class ToolLoop:
+    """One run of an agent over one message.
+
+    ``on_text`` is None where the answer is wanted whole; ``on_action`` is awaited for each action as soon as its tool has
+    produced it. `run` raises what the model raises; a tool's fault goes to the model as that call's result.
+    """
+
+    agent: Agent
+    tools: Mapping[str, Tool]
+    context: Context
+    model: Model
+    model_name: str
+    on_text: OnText | None
+    on_action: Callable[[ProducedAction], Awaitable[None]]
+    messages: list[Message]
+    texts: list[str] = field(factory=list)
+    actions: list[ProducedAction] = field(factory=list)
+    usage: Usage = Usage()
+
+    async def run(self) -> str:
+        """Run to the end; gives the response text, which is all that was passed to ``on_text``."""
+        for _ in range(MAX_TURNS):
+            turn = await self._step()
+            if not turn.tool_calls:
+                break
+            self.messages.append(Message(role="assistant", content=turn.text, tool_calls=turn.tool_calls))
+            self.messages.extend(await self._run_tools(turn.tool_calls))
+        else:
+            await self._say(GAVE_UP)
+        return "".join(self.texts)
+
+    async def _step(self) -> ModelTurn:
+        call = ModelCall(model=self.model_name, messages=tuple(self.messages), tools=self._specs())
+        if self.on_text is None:
+            turn = await self.model.run(call)
+            if turn.text:
+                await self._say(turn.text)
+        else:
+            turn = await self.model.run(call, self._streamer())
+        self.usage += turn.usage
+        return turn
+
+    def _streamer(self) -> OnText:
+        """Passes text on; the first of a turn that follows other text is set apart from it."""
+        append, pass_on = self.texts.append, self.on_text
+        started = not self.texts
+
+        async def on_text(text: str) -> None:
+            nonlocal started
+            if not started:
+                started = True
+                text = BETWEEN_TURNS + text  # noqa: PLW2901
+            append(text)
+            if pass_on is not None:
+                await pass_on(text)
+
+        return on_text
+
+    async def _say(self, text: str) -> None:
+        await self._streamer()(text)
+
+    def _specs(self) -> tuple[ToolSpec, ...]:
+        return tuple(
+            ToolSpec(name=tool.name, description=tool.description, parameters=tool.parameters)
+            for tool in self.tools.values()
+        )
+
+    async def _run_tools(self, calls: tuple[ToolCall, ...]) -> list[Message]:
+        if len(calls) == 1:
+            return [await self._run_tool(calls[0])]
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._run_tool(call)) for call in calls]
+        return [task.result() for task in tasks]
+
+    async def _run_tool(self, call: ToolCall) -> Message:
+        """Every call has exactly one result, whatever happens in the tool."""
+        try:
+            result = await self._result(call)
+        except (ToolArgumentsError, ToolError) as error:
+            result = _encode({"error": str(error)})
+        except Exception as error:  # noqa: BLE001 - a third party's code; what it says may hold the user's data
+            log.warning("tool failed", agent=self.agent.name, tool=call.name, error=type(error).__name__)
+            result = _encode({"error": "The tool failed."})
+        return Message(role="tool", content=result, tool_call_id=call.id)
+
+    async def _result(self, call: ToolCall) -> str:
+        tool = self.tools.get(call.name)
+        if tool is None:
+            msg = f"There is no tool {call.name!r}. There are: {', '.join(self.tools)}."
+            raise ToolError(msg)
+        try:
+            arguments = orjson.loads(call.arguments or "{}")
+        except orjson.JSONDecodeError as error:
+            msg = f"The arguments are not JSON: {error.msg}."
+            raise ToolArgumentsError(msg) from error
+        if not isinstance(arguments, dict):
+            msg = "The arguments are not a JSON object."
+            raise ToolArgumentsError(msg)
+        value = await tool.call(self.agent, self.context, arguments)
+        if isinstance(value, Action):
+            action = await self._produce(value)
+            return _encode({"ok": True, "action": action.action, "params": action.params})
+        encoded = _encode(value)
+        if len(encoded) > MAX_RESULT_BYTES:
+            msg = "The result is too large: ask for less."
+            raise ToolError(msg)
+        return encoded
+
+    async def _produce(self, action: Action) -> ProducedAction:
+        produced = ProducedAction(
+            id=clock.new_id(),
+            action=action.name,
+            params=orjson.loads(_encode(action.params)),  # dates as text, and proof that it is JSON, before anyone sees it
+            requires_confirmation=action.name.startswith("delete_") or bool(action.requires_confirmation),
+        )
+        self.actions.append(produced)
+        await self.on_action(produced)
+        return produced
+
+
+def _encode(value: object) -> str:
+    return orjson.dumps(value, default=_plain).decode()
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, type) or not attrs.has(type(value)):
+        raise TypeError
+    return attrs.asdict(value, recurse=False)

@@ -1,0 +1,100 @@
+"""The command line. Each command imports what it needs, so that ``adiuva --help`` answers at once."""
+
+import asyncio
+import sys
+
+import click
+
+from adiuva import __version__
+from adiuva.errors import AdiuvaError
+from adiuva.settings import Settings
+
+
+class Commands(click.Group):
+    """Shows our own errors as lines, without a trace."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except AdiuvaError as error:
+            raise click.ClickException(error.message) from error
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="adiuva")
+def main() -> None:
+    """Adiuva, the server behind an AI project-management app.
+
+    Settings come from the environment and from .env in the current folder.
+    """
+
+
+@main.command()
+def serve() -> None:
+    """Serve the API until SIGTERM or Ctrl-C."""
+    from adiuva.logs import configure_logging
+    from adiuva.serve import run
+
+    settings = Settings.load()
+    configure_logging(fmt=settings.log_format, level=settings.log_level)
+    run(settings)
+
+
+@main.command()
+def migrate() -> None:
+    """Bring the database's schema up to date."""
+    from adiuva.migrate import migrate as apply
+
+    applied = apply(Settings.load())
+    click.echo("\n".join(f"applied {name}" for name in applied) or "The schema is up to date.")
+
+
+@main.command()
+def agents() -> None:
+    """List the installed agents and their tools, and the plugins that could not be loaded."""
+    from adiuva.chat.registry import AgentRegistry
+
+    registry = AgentRegistry.load(blocked=set(Settings.load().blocked_plugins))
+    for agent in registry.list_agents():
+        click.secho(agent.name, bold=True)
+        click.echo(f"  {agent.description}\n  tools: {', '.join(agent.tools())}")
+    for failure in registry.failures:
+        click.secho(f"{failure.name} {failure.version}: not loaded: {failure.error}", fg="red", err=True)
+    if not registry.list_agents():
+        click.echo("No agent is installed.", err=True)
+
+
+@main.command()
+@click.argument("messages", nargs=-1, metavar="[MESSAGE]...")
+@click.option("--url", default="http://127.0.0.1:8000", envvar="ADIUVA_URL", show_default=True, help="The server.")
+@click.option("--email", prompt="E-mail", envvar="ADIUVA_EMAIL", help="The account to log in to.")
+@click.option("--password", prompt=True, hide_input=True, envvar="ADIUVA_PASSWORD", help="Asked for where not given.")
+@click.option("--register", is_flag=True, help="Make the account first, where there is none.")
+@click.option("--agent", "chosen", multiple=True, help="Ask this agent, instead of letting the server choose.")
+@click.option("--model", help="Ask this model instead of the server's default.")
+def chat(messages, url, email, password, register, chosen, model) -> None:  # noqa: ANN001 - click gives them
+    """Talk to a server: send each MESSAGE, or what you type; answers are streamed, actions shown."""
+    from adiuva.terminal import talk
+
+    well = talk(url, email, password, register=register, agents=chosen, model=model, messages=messages)
+    sys.exit(0 if well else 1)
+
+
+@main.command()
+def demo() -> None:
+    """Run the main job from nothing: a server of its own, a new user, three sentences, their actions."""
+    from adiuva.demo import demo as run
+    from adiuva.logs import configure_logging
+
+    configure_logging(fmt="console", level="WARNING")
+    sys.exit(0 if asyncio.run(run()) else 1)
+
+
+def _mount() -> None:
+    from adiuva.auth.admin import admin
+
+    main.add_command(admin)
+
+
+_mount()

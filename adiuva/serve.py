@@ -1,0 +1,81 @@
+"""Running the server until it is told to stop."""
+
+import asyncio
+import errno
+import gc
+import signal
+import sys
+from collections.abc import Callable
+
+import structlog
+from aiohttp import web
+
+from adiuva import __version__
+from adiuva.app import create_app
+from adiuva.errors import AdiuvaError
+from adiuva.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+GRACE_SECONDS = 10.0  # what running requests have once the server is told to stop
+KEEPALIVE_SECONDS = 75.0
+
+
+class CannotListenError(AdiuvaError):
+    """The server cannot listen on its address."""
+
+    code = "cannot_listen"
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT, then drain and return. Raises `AdiuvaError` where the server cannot start."""
+    new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None
+    if sys.platform != "win32":
+        import uvloop
+
+        new_loop = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    runner = await start(settings)
+    # What start-up made lives as long as the process: a full collection need not walk it again and stop the loop.
+    gc.collect()
+    gc.freeze()
+    try:
+        await stop.wait()
+        log.info("stopping")
+    finally:
+        await runner.cleanup()
+    log.info("stopped")
+
+
+async def start(settings: Settings) -> web.AppRunner:
+    """Start to serve; the runner's ``addresses`` say where. Raises `AdiuvaError` where the server cannot start."""
+    runner = web.AppRunner(
+        create_app(settings),
+        access_log=None,  # the middleware writes the line
+        shutdown_timeout=GRACE_SECONDS,
+        keepalive_timeout=KEEPALIVE_SECONDS,
+    )
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, settings.host, settings.port, backlog=1024).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise CannotListenError(_why_not(settings, error)) from error
+    for address in runner.addresses:
+        log.info("listening", url=f"http://{address[0]}:{address[1]}", version=__version__, env=settings.env)
+    return runner
+
+
+def _why_not(settings: Settings, error: OSError) -> str:
+    where = f"{settings.host}:{settings.port}"
+    if error.errno == errno.EADDRINUSE:
+        return f"{where} is in use by another program: stop it, or set PORT to a free one."
+    return f"Cannot listen on {where}: {error.strerror or error}."
