@@ -1,0 +1,23 @@
+"""Actors in one process: bounded mailboxes, ask, tell and stream, deadlines, cancellation, supervision.
+
+Knows no HTTP, SQL or model.
+"""
+
+from adiuva.runtime.actor import Actor, ActorContext
+from adiuva.runtime.errors import HandlerCrashedError, RequestCancelledError
+from adiuva.runtime.messages import Counters, Envelope
+from adiuva.runtime.ref import ActorRef
+from adiuva.runtime.session import Session
+from adiuva.runtime.system import ActorSystem
+
+__all__ = [
+    "Actor",
+    "ActorContext",
+    "ActorRef",
+    "ActorSystem",
+    "Counters",
+    "Envelope",
+    "HandlerCrashedError",
+    "RequestCancelledError",
+    "Session",
+]

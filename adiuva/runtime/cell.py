@@ -1,0 +1,288 @@
+"""What keeps an actor running: its mailbox, its workers, its start and its stop."""
+
+import asyncio
+import contextvars
+import time
+from collections.abc import Coroutine
+from itertools import count
+from typing import Any, NoReturn
+
+import structlog
+
+from adiuva import clock
+from adiuva.errors import AdiuvaError, DeadlineExceededError, GoingAwayError, OverloadedError, UnavailableError
+from adiuva.runtime.actor import Actor, ActorContext
+from adiuva.runtime.errors import HandlerCrashedError
+from adiuva.runtime.mailbox import Mailbox
+from adiuva.runtime.messages import Counters, State
+from adiuva.runtime.request import Request
+
+log = structlog.get_logger(__name__)
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 30.0
+_FATAL = (KeyboardInterrupt, GeneratorExit)  # not the handler's: the process is to end, or the task is being destroyed
+
+
+def pause_before(attempt: int) -> float:
+    """Seconds to wait before start ``attempt``, counted from 1 for the first repetition."""
+    return min(FIRST_PAUSE * 2.0 ** min(attempt - 1, 20), LONGEST_PAUSE)
+
+
+class Cell:
+    """One running actor.
+
+    Worker tasks are made when there is more to do than workers are free, up to the actor's concurrency, and kept. A worker
+    handles its messages inline, one after another. Cancelling a message is cancelling its worker's task; a worker that was
+    cancelled, or whose handler left context variables behind, is not used again, so that no message can suffer from another.
+    """
+
+    def __init__(self, actor: Actor, *, patience: float) -> None:
+        self.actor = actor
+        self.patience = patience  # seconds that a cancelled handler has to end
+        self.loop = asyncio.get_running_loop()
+        self.state: State = "starting"
+        self.start_error: str | None = None  # the class of what the last start raised
+        self._context = contextvars.copy_context()
+        self._mailbox: Mailbox[Request] = Mailbox()
+        self._limit = actor.capacity + actor.concurrency
+        self._running: set[Request] = set()
+        self._workers: set[asyncio.Task[None]] = set()
+        self._abandoned: set[asyncio.Task[None]] = set()  # the loop holds tasks weakly
+        self._idle: list[asyncio.Future[None]] = []
+        self._takes_children = True
+        self._to_stop = False  # on_start succeeded and on_stop has not been called
+        self._quiet = asyncio.Event()
+        self._received = self._handled = self._failed = self._refused = self._cancelled = self._expired = 0
+        self._starts_failed = 0
+        self._wait_seconds = 0.0
+        self._starter = self._spawn(self._start(), "start")
+
+    @property
+    def busy(self) -> bool:
+        """Whether any message waits or is being handled."""
+        return bool(self._running) or len(self._mailbox) > 0
+
+    def counters(self) -> Counters:
+        """The counters as they are now."""
+        return Counters(
+            state=self.state,
+            received=self._received,
+            handled=self._handled,
+            failed=self._failed,
+            refused=self._refused,
+            cancelled=self._cancelled,
+            expired=self._expired,
+            queued=len(self._mailbox),
+            running=len(self._running),
+            starts_failed=self._starts_failed,
+            wait_seconds_total=self._wait_seconds,
+        )
+
+    # A message comes in, and leaves
+
+    def submit(self, request: Request) -> None:
+        """Queue ``request``; or raise, and it has never been here."""
+        self._received += 1
+        if self.state != "running":
+            self._check_open(request)
+        if len(self._mailbox) + len(self._running) >= self._limit:
+            self._refuse(OverloadedError(retry_after=1))
+        deadline = request.envelope.deadline
+        if deadline is not None and request.parent is None:  # a child is cancelled by its parent's
+            left = deadline - clock.now().timestamp()
+            if left <= 0:
+                self._expired += 1
+                raise DeadlineExceededError
+            request.timer = self.loop.call_later(left, request.expire)
+        request.queued_at = time.monotonic()
+        self._mailbox.put(request.envelope.user, request)
+        self._wake()
+
+    def _check_open(self, request: Request) -> None:
+        if self.state == "starting":
+            if self.start_error is not None:
+                self._refuse(UnavailableError(retry_after=1))
+        elif self.state == "stopped" or request.parent is None or not self._takes_children:
+            self._refuse(GoingAwayError())
+
+    def _refuse(self, error: AdiuvaError) -> NoReturn:
+        self._refused += 1
+        raise error
+
+    def withdraw(self, request: Request) -> None:
+        """Take a request that still waits out of the mailbox."""
+        self._mailbox.remove(request.envelope.user, request)
+
+    def detach(self, request: Request) -> None:
+        """Give the place of a handler that does not end to a new worker."""
+        if (worker := request.worker) is not None:
+            self._workers.discard(worker)
+            self._abandoned.add(worker)
+            worker.add_done_callback(self._abandoned.discard)
+            self._wake()
+
+    def settle(self, request: Request) -> None:
+        """Count a request that has ended."""
+        self._running.discard(request)
+        if isinstance(request.reason, DeadlineExceededError):
+            self._expired += 1
+        elif request.reason is not None:
+            self._cancelled += 1
+        elif request.error is not None:
+            self._failed += 1
+        else:
+            self._handled += 1
+        if not self.busy:
+            self._quiet.set()
+
+    # Workers
+
+    def _wake(self) -> None:
+        """See to it that somebody takes the next message, if one waits and a worker is free or may be made."""
+        if not self._mailbox or self.state not in {"running", "stopping"}:
+            return
+        while self._idle:
+            waiter = self._idle.pop()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+        if len(self._workers) < self.actor.concurrency:
+            self._workers.add(self._spawn(self._work(), "worker"))
+
+    def _spawn(self, work: Coroutine[Any, Any, None], role: str) -> asyncio.Task[None]:
+        return self.loop.create_task(work, name=f"{self.actor.name}:{role}", context=self._context.copy())
+
+    async def _work(self) -> None:
+        """Handle messages for as long as this task is as good as new."""
+        task = asyncio.current_task()
+        assert task is not None
+        try:
+            while self.state != "stopped":
+                request = self._mailbox.take()
+                if request is None:
+                    waiter = self.loop.create_future()
+                    self._idle.append(waiter)
+                    await waiter
+                    continue
+                await self._handle(request, task)
+                if task.cancelling() or task not in self._workers or contextvars.copy_context() != self._context:
+                    return
+        finally:
+            self._workers.discard(task)
+            if not self.loop.is_closed():
+                self._wake()
+
+    async def _handle(self, request: Request, task: asyncio.Task[None]) -> None:
+        request.worker = task
+        self._running.add(request)
+        self._wait_seconds += time.monotonic() - request.queued_at
+        context = ActorContext(request)
+        try:
+            if request.told:
+                value = await self._receive_told(context)
+            else:
+                value = await self.actor.receive(request.envelope.payload, context)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the asker's
+            request.end(error=error)
+        except BaseException as error:
+            cancelled = isinstance(error, asyncio.CancelledError)
+            if request.reason is None:
+                log.error("handler crashed", actor=self.actor.name, message_id=request.envelope.id, error=type(error).__name__)
+            request.end(error=HandlerCrashedError())
+            if isinstance(error, _FATAL) or (cancelled and task.cancelling() > (request.reason is not None)):
+                raise
+        else:
+            request.end(value=value)
+
+    async def _receive_told(self, context: ActorContext) -> Any:
+        try:
+            return await self.actor.receive(context.envelope.payload, context)
+        except Exception as error:
+            try:
+                await self.actor.on_failure(context.envelope, error)
+            except Exception as second:  # noqa: BLE001
+                log.error("on_failure raised", actor=self.actor.name, error=type(second).__name__)
+            raise
+
+    # Start and stop
+
+    async def _start(self) -> None:
+        """Call ``on_start`` until it succeeds, then let the workers at the mailbox."""
+        for attempt in count(1):
+            error = await self._try_start()
+            if error is None:
+                break
+            self._starts_failed += 1
+            self.start_error = type(error).__name__
+            pause = pause_before(attempt)
+            log.error("actor failed to start", actor=self.actor.name, error=self.start_error, retry_in=pause)
+            self._empty_mailbox(UnavailableError(retry_after=1))
+            await asyncio.sleep(pause)
+        self.state, self.start_error, self._to_stop = "running", None, True
+        for _ in range(min(len(self._mailbox), self.actor.concurrency)):
+            self._wake()
+
+    async def _try_start(self) -> BaseException | None:
+        task = asyncio.current_task()
+        assert task is not None
+        try:
+            await self.actor.on_start()
+        except BaseException as error:
+            if isinstance(error, _FATAL) or task.cancelling():
+                raise
+            return error
+        return None
+
+    def _empty_mailbox(self, reason: AdiuvaError) -> None:
+        while (request := self._mailbox.take()) is not None:
+            request.reason = reason
+            request.end()
+
+    def close(self, *, takes_children: bool) -> None:
+        """Take no new messages, but with ``takes_children`` those that running handlers of other actors send on."""
+        self._takes_children = takes_children
+        if self.state == "starting":
+            self._starter.cancel()
+            self.cut_off()
+        elif self.state == "running":
+            self.state = "stopping"
+
+    async def quiet(self) -> None:
+        """Wait until no message waits or is being handled."""
+        while self.busy:
+            self._quiet.clear()
+            await self._quiet.wait()
+
+    def cut_off(self) -> None:
+        """Take nothing more, answer those who wait, cancel what runs."""
+        if self.state != "stopped":
+            self.state = "stopping"
+        self._takes_children = False
+        self._empty_mailbox(GoingAwayError())
+        for request in tuple(self._running):
+            request.cancel(GoingAwayError())
+
+    async def finish(self) -> None:
+        """After ``cut_off``: wait for the handlers to end, which they do within the patience, then stop the actor."""
+        await asyncio.wait([self._starter], timeout=self.patience)
+        for request in tuple(self._running):
+            await request.until_ended()
+        if self._to_stop:
+            self._to_stop = False
+            await self._stop_actor()
+        self.state = "stopped"
+        while self._idle:
+            waiter = self._idle.pop()
+            if not waiter.done():
+                waiter.set_result(None)
+        if self._workers:
+            await asyncio.wait(self._workers, timeout=self.patience)
+
+    async def _stop_actor(self) -> None:
+        stopping = self._spawn(self.actor.on_stop(), "stop")
+        done, _ = await asyncio.wait([stopping], timeout=self.patience)
+        if not done:
+            stopping.cancel()
+            log.warning("on_stop did not end in time", actor=self.actor.name)
+        elif not stopping.cancelled() and (error := stopping.exception()) is not None:
+            log.error("on_stop raised", actor=self.actor.name, error=type(error).__name__)

@@ -1,0 +1,40 @@
+"""What travels between actors, and what is counted on the way."""
+
+from typing import Any, Literal
+
+from attrs import field, frozen
+
+State = Literal["starting", "running", "stopping", "stopped"]
+
+
+@frozen(kw_only=True)
+class Envelope:
+    """A message with all it needs to be handled anywhere: plain data, no callbacks, no sockets."""
+
+    id: str
+    user: str  # whose turn it takes in a mailbox
+    tier: str
+    deadline: float | None  # Unix seconds: valid on every machine
+    trace: dict[str, str]
+    payload: Any = field(repr=False)  # a user's content
+
+
+@frozen(kw_only=True)
+class Counters:
+    """What an actor did so far.
+
+    At any moment ``received`` is the sum of ``handled``, ``failed``, ``refused``, ``cancelled``, ``expired``, ``queued`` and
+    ``running``.
+    """
+
+    state: State
+    received: int
+    handled: int
+    failed: int  # the handler raised
+    refused: int  # no room, not running, or stopping
+    cancelled: int  # by the asker, or by a stop
+    expired: int  # past the deadline
+    queued: int
+    running: int
+    starts_failed: int
+    wait_seconds_total: float  # between being sent and being handled

@@ -1,0 +1,72 @@
+"""A request whose two sides talk while it runs."""
+
+from types import TracebackType
+from typing import Any, Self
+
+from adiuva.runtime.channel import Channel, ChannelClosedError
+from adiuva.runtime.errors import RequestCancelledError
+from adiuva.runtime.request import Request
+
+
+class Session:
+    """``async with ref.stream(...) as session``: iterate over the handler's events, then take its ``result``.
+
+    Leaving the block early cancels the handler and waits for its end. A session is used once.
+    """
+
+    __slots__ = ("_events", "_inbox", "_request")
+
+    def __init__(self, request: Request) -> None:
+        if request.events is None or request.inbox is None:
+            message = "a session needs a request with streams"
+            raise ValueError(message)
+        self._request = request
+        self._events: Channel = request.events
+        self._inbox: Channel = request.inbox
+
+    async def __aenter__(self) -> Self:
+        self._request.cell.submit(self._request)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if not self._request.ended:
+            await self.cancel()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        try:
+            return await self._events.get()
+        except ChannelClosedError:
+            raise StopAsyncIteration from None
+
+    def result(self) -> Any:
+        """The handler's answer, once the iteration has ended; what the handler raised is raised.
+
+        Raises:
+            DeadlineExceededError: the deadline passed first.
+            GoingAwayError: the actor was stopped meanwhile.
+            RequestCancelledError: the session was cancelled.
+        """
+        if not self._request.ended:
+            message = "the handler has not ended: iterate to the end first"
+            raise RuntimeError(message)
+        if self._request.error is not None:
+            raise self._request.error
+        return self._request.value
+
+    async def send(self, item: Any) -> None:
+        """Send ``item`` to the handler, which ``ActorContext.read`` gives it; waits while the buffer is full.
+
+        Once the handler has ended, it is dropped.
+        """
+        await self._inbox.put(item)
+
+    async def cancel(self) -> None:
+        """Cancel the handler and wait until it has ended, at most 5 s. No event comes out of the session any more."""
+        self._events.mute()
+        self._request.cancel(RequestCancelledError())
+        await self._request.until_ended()
