@@ -4,45 +4,27 @@ The stock cattrs converter makes ``"5"`` an ``int``, ``None`` the text ``'None'`
 This one never turns one type into another: arguments and bodies are either what was asked for, or refused.
 """
 
-import base64
-import binascii
 import json
-import math
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import date, datetime
 from enum import Enum
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
-from uuid import UUID
+from typing import Annotated, Any, Final, Literal, Union, cast, get_args, get_origin
 
 import attrs
 from cattrs import BaseValidationError, Converter, StructureHandlerNotFoundError
 from cattrs.cols import homogenous_tuple_structure_factory, list_structure_factory, mapping_structure_factory
 from cattrs.errors import AttributeValidationNote, IterableValidationNote
 
+from adiuva.sdk.scalars import SCALARS, MismatchError, check_str
+from adiuva.sdk.unset import Unset
+
+__all__ = ["Hook", "MismatchError", "NonBlank", "faults", "is_union", "strict_converter"]
+
 Hook = Callable[[Any, Any], Any]
 
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_DATETIME = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?([Zz]|[+-][0-9]{2}:[0-9]{2})?"
-)
-_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-
-
-class MismatchError(ValueError):
-    """A value is not of the type, or not within the bounds, that its field asks for.
-
-    Raise it from a structure hook or an attrs validator: its message completes a sentence that begins with the field's
-    name (``must be a string``) and is shown to whoever sent the value. A validator names its ``field``, because cattrs
-    sees it fail for the object as a whole.
-    """
-
-    def __init__(self, message: str, *, field: str | None = None) -> None:
-        """``message`` never repeats the value: it may be long, or private."""
-        super().__init__(message)
-        self.message = message
-        self.field = field
+NON_BLANK: Final = object()
+NonBlank = Annotated[str, NON_BLANK]
+"""Text that says something: an empty string, or one of white space only, is refused."""
 
 
 def strict_converter() -> Converter:
@@ -52,7 +34,8 @@ def strict_converter() -> Converter:
     * ``date``, ``datetime``, ``UUID``: ISO 8601 text (``2025-11-23``, ``2025-11-23T09:30:00Z``). A datetime without an
       offset comes out naive. ``bytes``: base64 text.
     * ``Literal`` and ``Enum``: one of their values, type and all (``1`` is not ``True``).
-    * Unions: the first member that takes the value. ``Optional``: it, or null.
+    * Unions: the first member that takes the value. ``Optional``: it, or null. ``Unset`` is never taken.
+    * `NonBlank`: text that is not empty or white space.
     * ``list``, ``tuple[X, ...]``, ``set``, ``frozenset``: a list.
     * ``dict``: an object; a ``dict[str, Any]`` is handed on as it is.
     * attrs classes: an object; keys that the class does not know are ignored.
@@ -60,7 +43,7 @@ def strict_converter() -> Converter:
     More hooks may be registered on the result; the last one registered wins. See ``faults`` for its errors.
     """
     converter = Converter(detailed_validation=True)
-    for kind, check in _SCALARS.items():
+    for kind, check in SCALARS.items():
         converter.register_structure_hook(kind, _scalar_hook(kind, check))
     converter.register_structure_hook_factory(_is_enum, lambda cls: lambda value, _: _enum(value, cls))
     converter.register_structure_hook_factory(_is_literal, _literal_hook)
@@ -69,6 +52,7 @@ def strict_converter() -> Converter:
     converter.register_structure_hook_factory(_is_tuple, lambda t: _tuple_hook(t, converter))
     converter.register_structure_hook_factory(_is_dict, lambda t: _dict_hook(t, converter))
     converter.register_structure_hook_factory(_is_attrs, lambda t: _attrs_hook(t, converter))
+    converter.register_structure_hook_factory(_is_non_blank, lambda _: _non_blank)
     converter.register_structure_hook_factory(is_union, lambda t: _union_hook(t, converter))
     return converter
 
@@ -120,84 +104,14 @@ def _scalar_hook(kind: type, check: Callable[[Any], Any]) -> Hook:
     return structure
 
 
-def _str(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    raise MismatchError("must be a string")
+def _is_non_blank(cls: Any) -> bool:
+    return get_origin(cls) is Annotated and NON_BLANK in cls.__metadata__
 
 
-def _int(value: Any) -> int:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    raise MismatchError("must be an integer")
-
-
-def _float(value: Any) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        try:
-            number = float(value)
-        except OverflowError:
-            number = math.inf
-        if math.isfinite(number):
-            return number
-    raise MismatchError("must be a number")
-
-
-def _bool(value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    raise MismatchError("must be true or false")
-
-
-def _none(value: Any) -> None:
-    if value is not None:
-        raise MismatchError("must be null")
-
-
-def _date(value: Any) -> date:
-    if isinstance(value, str) and _DATE.fullmatch(value):
-        try:
-            return date.fromisoformat(value)
-        except ValueError:
-            pass
-    raise MismatchError("must be a date like 2025-11-23")
-
-
-def _datetime(value: Any) -> datetime:
-    if isinstance(value, str) and _DATETIME.fullmatch(value):
-        try:
-            return datetime.fromisoformat(value.upper())
-        except ValueError:
-            pass
-    raise MismatchError("must be a date and time like 2025-11-23T09:30:00Z")
-
-
-def _uuid(value: Any) -> UUID:
-    if isinstance(value, str) and _UUID.fullmatch(value):
-        return UUID(value)
-    raise MismatchError("must be a UUID")
-
-
-def _bytes(value: Any) -> bytes:
-    if isinstance(value, str):
-        try:
-            return base64.b64decode(value, validate=True)
-        except (binascii.Error, ValueError):
-            pass
-    raise MismatchError("must be base64")
-
-
-_SCALARS: dict[type, Callable[[Any], Any]] = {
-    str: _str,
-    int: _int,
-    float: _float,
-    bool: _bool,
-    NoneType: _none,
-    date: _date,
-    datetime: _datetime,
-    UUID: _uuid,
-    bytes: _bytes,
-}
+def _non_blank(value: Any, _: Any) -> str:
+    if check_str(value).strip():
+        return cast("str", value)
+    raise MismatchError("must not be empty")
 
 
 def _is_enum(cls: Any) -> bool:
@@ -304,7 +218,7 @@ def _attrs_hook(cls: Any, converter: Converter) -> Hook:
 def _union_hook(union: Any, converter: Converter) -> Hook:
     nullable = NoneType in get_args(union)
     # float would swallow an integer that another member takes as it is.
-    members = sorted((m for m in get_args(union) if m is not NoneType), key=lambda m: m is float)
+    members = sorted((m for m in get_args(union) if m not in (NoneType, Unset)), key=lambda m: m is float)
     hooks = [(converter.get_structure_hook(member), member) for member in members]
 
     def structure(value: Any, _: Any) -> Any:

@@ -1,0 +1,87 @@
+"""What a tool gets to know about the request that it works for."""
+
+from datetime import date, datetime
+from typing import Any
+
+import structlog
+from attrs import field, frozen
+
+from adiuva import clock
+from adiuva.sdk.errors import ToolError
+
+
+@frozen(kw_only=True)
+class Context:
+    """One request, as a tool sees it. Everything in it comes from this request and is forgotten after it.
+
+    What the client sends is its own affair: entries of ``data`` may lack fields or have odd types, so read them with
+    `entries` and `find`, and with ``.get``. All fields have defaults, so that a test gives only what it is about:
+    ``Context(data={"tasks": [...]})``.
+    """
+
+    user_id: str = ""
+    tier: str = "free"
+    data: dict[str, Any] = field(factory=dict, repr=False)
+    """The request's ``context``: what the client lets agents see (``tasks``, ``projects``, ``notes``, …)."""
+    history: list[dict[str, str]] = field(factory=list, repr=False)
+    """The conversation so far: ``{"role": "user" | "assistant", "content": …}``, oldest first."""
+    previous_results: list[Any] = field(factory=list, repr=False)
+    """In a pipeline: what the agents before this one have answered and done."""
+    shared_memory: dict[str, Any] = field(factory=dict, repr=False)
+    """Shared by the agents of one pipeline run, and gone after it. Yours to write to."""
+    vector_store_context: list[Any] = field(factory=list, repr=False)
+    """What the client found in its own vectors for this message."""
+    now: datetime = field(factory=clock.now)
+    """The time of the request, in the client's time zone."""
+    settings: dict[str, Any] = field(factory=dict, repr=False)
+    """This plugin's settings, as the client sent them with this request."""
+    http: Any = field(default=None, repr=False)
+    """An ``aiohttp.ClientSession`` to call other services with; None in tests that give none."""
+    log: Any = field(factory=lambda: structlog.get_logger("adiuva.agents"), repr=False)
+    """A structlog logger. Never log what the user wrote or what ``data`` holds."""
+
+    def today(self) -> date:
+        """The date today where the client is."""
+        return self.now.date()
+
+    def entries(self, kind: str) -> list[dict[str, Any]]:
+        """The objects that the client listed under ``kind`` (``"tasks"``); whatever else stands there is skipped."""
+        listed = self.data.get(kind)
+        return [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
+
+    def find(self, kind: str, entry_id: str) -> dict[str, Any] | None:
+        """The object of that id among the `entries` of ``kind``; None if it is not there."""
+        return next((entry for entry in self.entries(kind) if has_id(entry, entry_id)), None)
+
+    def require(self, kind: str, entry_id: str) -> None:
+        """Refuse an id that the client does not know. Call this in every tool that changes something by its id.
+
+        A client that lists a kind lists all of it that matters, so an id that is not in the list was made up. Where the
+        client lists nothing of that kind, any id passes.
+
+        Raises:
+            ToolError: ``data`` lists that kind, and not that id.
+        """
+        if isinstance(self.data.get(kind), list) and self.find(kind, entry_id) is None:
+            raise ToolError(
+                f"There is no entry with this id among the user's {kind}. List them and use an id from there."
+            )
+
+    def local_date(self, value: object) -> date | None:
+        """The date that ISO 8601 text means where the client is; None if ``value`` is no such text.
+
+        A time with an offset (``2025-11-23T23:30:00Z``) is moved to the client's time zone first.
+        """
+        if not isinstance(value, str):
+            return None
+        try:
+            moment = datetime.fromisoformat(value)
+            return (moment.astimezone(self.now.tzinfo) if moment.tzinfo else moment).date()
+        except (ValueError, OverflowError):
+            return None
+
+
+def has_id(entry: dict[str, Any], entry_id: str) -> bool:
+    """Whether ``entry`` has that id; some clients number their entries."""
+    known = entry.get("id")
+    return known == entry_id or (isinstance(known, int) and not isinstance(known, bool) and str(known) == entry_id)

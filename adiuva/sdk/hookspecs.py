@@ -1,0 +1,36 @@
+"""The hooks that a module in the entry-point group ``adiuva`` may implement.
+
+Hooks only register: they are called once, when the server starts, and return descriptors. They are not async; whatever
+takes time belongs into a tool. Mark an implementation with `hookimpl`.
+"""
+
+import pluggy
+
+from adiuva.sdk.agent import Agent
+from adiuva.sdk.plugins import PluginManifest
+
+PROJECT = "adiuva"
+"""The name of the pluggy project, and of the entry-point group."""
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+"""Marks a function as the implementation of the hook of that name."""
+
+
+@hookspec
+def adiuva_agents() -> list[Agent]:
+    """The agents that this module brings. Called once, when the server starts; since 0.1.
+
+    Takes no arguments. Every module may implement it; an agent whose name is taken already is refused together with the
+    rest of its module, which does not touch any other.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def adiuva_plugin() -> PluginManifest:
+    """The marketplace plugin that this module is. Called once, when the server starts; since 0.1.
+
+    Takes no arguments. Without it the module's agents are the operator's own: open to all users whose tier allows them.
+    """
+    raise NotImplementedError
