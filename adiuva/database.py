@@ -1,0 +1,193 @@
+"""The way to PostgreSQL: the embedded server or the one of ``DATABASE_URL``, behind one pool."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TypeAlias
+
+import asyncpg
+from attrs import define, field
+
+from adiuva.embedded import EmbeddedPostgres
+from adiuva.errors import AdiuvaError, OverloadedError, UnavailableError
+from adiuva.settings import Settings
+
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
+    # What a query function takes; the first in a transaction as well.
+    Connection: TypeAlias = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+    Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
+else:
+    Connection = asyncpg.Connection
+    Pool = asyncpg.Pool
+
+_HERE = Path(__file__).parent
+# Installed, they are in the package; in a checkout, beside it.
+MIGRATIONS = next(folder for folder in (_HERE / "migrations", _HERE.parent / "migrations") if folder.is_dir())
+
+POOL_MIN, POOL_MAX = 5, 20
+# A request that waits longer than this for a connection is better refused.
+ACQUIRE_SECONDS = 5.0
+CONNECT_SECONDS = 10.0
+
+# The server is away, going, or out of something; the same statement may work in a moment.
+_FAULTS = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+)
+
+
+class DatabaseUnreachableError(AdiuvaError):
+    """The database cannot be reached."""
+
+    code = "database_unavailable"
+
+
+class SchemaBehindError(AdiuvaError):
+    """The database's schema is behind this version of Adiuva."""
+
+    code = "schema_behind"
+
+
+class Acquired:
+    """``async with database.acquire() as connection``: one of the pool's, given back at the end."""
+
+    __slots__ = ("_connection", "_pool")
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._connection: PoolConnectionProxy[asyncpg.Record] | None = None
+
+    async def __aenter__(self) -> "PoolConnectionProxy[asyncpg.Record]":
+        try:
+            # Not the pool's own timeout: before Python 3.12 that costs a task.
+            async with asyncio.timeout(ACQUIRE_SECONDS):
+                self._connection = connection = await self._pool.acquire()
+        except TimeoutError as error:
+            raise OverloadedError(retry_after=1) from error
+        except (*_FAULTS, asyncpg.InterfaceError, asyncpg.PostgresError) as error:
+            raise UnavailableError(retry_after=1) from error
+        return connection
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        connection = self._connection
+        assert connection is not None
+        lost = connection.is_closed()
+        await self._pool.release(connection)
+        if isinstance(error, _FAULTS) or (lost and isinstance(error, asyncpg.InterfaceError)):
+            raise UnavailableError(retry_after=1) from error
+
+
+@define(kw_only=True)
+class Database:
+    """The pool and what it stands on. ``dsn`` may hold a password."""
+
+    pool: Pool
+    dsn: str = field(repr=False)
+    _embedded: EmbeddedPostgres | None = None
+
+    @classmethod
+    async def connect(cls, settings: Settings, *, share: bool = False, check: bool = True) -> Self:
+        """Start or reach the database, and see that its schema is up to date.
+
+        An embedded database is migrated here. With ``share`` one that another process of ours runs is joined, as
+        ``adiuva admin`` does beside a running server; otherwise a second server on one ``DATA_DIR`` is refused.
+
+        Raises:
+            EmbeddedPostgresError: The embedded server does not start; its message says why.
+            DatabaseUnreachableError: The one of ``DATABASE_URL`` cannot be reached.
+            SchemaBehindError: That one's schema is behind, and ``check`` is on.
+        """
+        embedded = None if settings.database_url else await asyncio.to_thread(_embed, settings, share=share)
+        dsn = embedded.dsn if embedded else settings.database_url
+        try:
+            database = cls(pool=await _pool(dsn), dsn=dsn, embedded=embedded)
+            if check:
+                await database._check_schema()
+        except BaseException:
+            if embedded:
+                await asyncio.to_thread(embedded.stop)
+            raise
+        return database
+
+    def acquire(self) -> Acquired:
+        """A connection; the database being away, or all connections being busy too long, is an ``UnavailableError``.
+
+        Connections are not reset between their users (that is a round trip): whoever sets session state undoes it.
+        """
+        return Acquired(self.pool)
+
+    async def ping(self) -> None:
+        """Raise ``UnavailableError`` unless the database answers."""
+        async with self.acquire() as connection:
+            await connection.fetchval("SELECT 1")
+
+    async def close(self) -> None:
+        """Give everything back, waiting shortly for queries that run."""
+        try:
+            async with asyncio.timeout(5):
+                await self.pool.close()
+        except TimeoutError:
+            self.pool.terminate()
+        finally:
+            if self._embedded:
+                await asyncio.to_thread(self._embedded.stop)
+
+    async def missing_migrations(self) -> Sequence[str]:
+        """The migrations that this version has and the database has not; a newer database may have more."""
+        wanted = sorted(
+            path.name.removesuffix(".sql")
+            for path in MIGRATIONS.glob("*.sql")
+            if not path.name.endswith(".rollback.sql")
+        )
+        async with self.acquire() as connection:
+            try:
+                rows = await connection.fetch("SELECT migration_id FROM _yoyo_migration")
+            except asyncpg.UndefinedTableError:
+                return wanted
+        applied = {row["migration_id"] for row in rows}
+        return [name for name in wanted if name not in applied]
+
+    async def _check_schema(self) -> None:
+        missing = await self.missing_migrations()
+        if not missing:
+            return
+        if self._embedded is None:
+            raise SchemaBehindError(
+                f"The database's schema is behind (missing: {', '.join(missing)}): run `adiuva migrate`."
+            )
+        from adiuva.migrate import apply
+
+        await asyncio.to_thread(apply, self.dsn)
+
+
+def _embed(settings: Settings, *, share: bool) -> EmbeddedPostgres:
+    folder = settings.data_dir / "postgres"
+    return (EmbeddedPostgres.running(folder) if share else None) or EmbeddedPostgres.start(folder)
+
+
+async def _pool(dsn: str) -> Pool:
+    try:
+        return await asyncpg.create_pool(
+            dsn,
+            min_size=POOL_MIN,
+            max_size=POOL_MAX,
+            timeout=CONNECT_SECONDS,
+            # Prepared statements live as long as their connection.
+            max_cached_statement_lifetime=0,
+            statement_cache_size=1000,
+            reset=_no_reset,
+            server_settings={"application_name": "adiuva"},
+        )
+    except (*_FAULTS, TimeoutError, ValueError, asyncpg.InterfaceError, asyncpg.PostgresError) as error:
+        raise DatabaseUnreachableError(f"The database of DATABASE_URL cannot be reached: {error}") from error
+
+
+async def _no_reset(_connection: Connection) -> None:
+    """The pool rolls an open transaction back by itself; anything else would be a round trip."""
