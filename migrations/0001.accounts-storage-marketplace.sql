@@ -52,6 +52,7 @@ CREATE TABLE websocket_tickets (
     ticket_hash bytea CONSTRAINT websocket_tickets_pkey PRIMARY KEY
         CONSTRAINT websocket_tickets_ticket_hash_check CHECK (octet_length(ticket_hash) = 32),
     login_id uuid NOT NULL CONSTRAINT websocket_tickets_login_id_fkey REFERENCES logins ON DELETE CASCADE,
+    session_expires_at timestamptz NOT NULL, -- when the socket that it opens has to close
     expires_at timestamptz NOT NULL
 );
 

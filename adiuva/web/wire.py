@@ -5,6 +5,7 @@ A constraint stands once, on the attrs field: the reader enforces it, and the Op
 
 import base64
 import re
+from collections.abc import Callable
 from functools import cache
 from typing import Any, TypeVar
 
@@ -16,6 +17,9 @@ from adiuva.errors import InvalidRequestError, ValidationFailedError
 from adiuva.sdk.convert import MismatchError, faults, strict_converter
 
 T = TypeVar("T")
+
+Constraint = Callable[[Any, "attrs.Attribute[Any]", Any], None]
+"""A validator of a field."""
 
 _OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC
 
@@ -49,6 +53,18 @@ class Pattern:
         """Refuse a string that does not match; None is left to the field's type."""
         if value is not None and not re.fullmatch(self.pattern, value):
             raise MismatchError(f"must be {self.meaning}", field=attribute.name)
+
+
+@frozen
+class MaxBytes:
+    """The most bytes that a string has in UTF-8."""
+
+    max: int
+
+    def __call__(self, _: object, attribute: "attrs.Attribute[Any]", value: Any) -> None:
+        """Refuse a longer string; None is left to the field's type."""
+        if value is not None and len(value.encode()) > self.max:
+            raise MismatchError(f"must have at most {self.max} bytes", field=attribute.name)
 
 
 @frozen
