@@ -21,15 +21,16 @@ class Actor:
 
     What the runtime promises:
 
-    - The messages of one user are begun in the order they were sent; with ``concurrency`` 1 each also ends before the next begins.
+    - The messages of one user are begun in the order they were sent; with ``concurrency`` 1 each also ends before the
+      next begins.
     - Users take turns: a user's hundred messages do not delay another user's one.
     - A message over ``capacity`` is refused at once.
     - Whoever asks gets an answer or an error, whatever happens to the handler, the actor or the system.
     - An error in ``receive`` goes to the asker as it is, and the actor lives on.
-    - A cancel, a gone asker and a passed deadline reach the handler as ``asyncio.CancelledError``. The asker goes on only when
-      the handler has ended, or after 5 s, when a handler that ignores it is abandoned: its place is given to another message and
-      what it still emits is dropped.
-    - Each message sees the context variables as they were when the actor was started, not those another message has set.
+    - A cancel, a gone asker and a passed deadline reach the handler as ``asyncio.CancelledError``. The asker goes on
+      only when the handler has ended, or after 5 s, when a handler that ignores it is abandoned: its place is given to
+      another message, and what it still emits is dropped.
+    - Each message sees the context variables as they were when the actor was started, not those another message set.
     """
 
     def __init__(self, name: str, *, capacity: int = 1000, concurrency: int = 1) -> None:
@@ -56,7 +57,7 @@ class Actor:
 
     async def on_failure(self, envelope: Envelope, error: Exception) -> None:
         """Called when ``receive`` raised on a told message, for which nobody waits. What it raises is logged."""
-        log.error("told message failed", actor=self.name, message_id=envelope.id, error=type(error).__name__)
+        log.error("told message failed", actor=self.name, message_id=envelope.id, exc_info=error)
 
 
 class ActorContext:
@@ -91,7 +92,7 @@ class ActorContext:
         if events is not None and not events.offer(event):
             await events.put(event)
 
-    async def read(self, timeout: float | None = None) -> Any:
+    async def read(self, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - the one thing a reader decides
         """The next thing that the asker sends with ``Session.send``; ``timeout`` in seconds.
 
         Raises:
@@ -111,7 +112,7 @@ class ActorContext:
     async def ask(self, ref: "ActorRef", payload: Any, *, forward: bool = True) -> Any:
         """Ask another actor as a part of this request: with its user, tier, deadline, trace and cancellation.
 
-        With ``forward`` the other handler's events go straight into this request's session, and it reads from it. If this
-        handler is cancelled meanwhile, so is the other, and it has ended before this one goes on.
+        With ``forward`` the other handler's events go straight into this request's session, and it reads from it. If
+        this handler is cancelled meanwhile, so is the other, and it has ended before this one goes on.
         """
         return await ref.ask_for(self._request, payload, forward=forward)

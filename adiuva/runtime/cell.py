@@ -31,9 +31,10 @@ def pause_before(attempt: int) -> float:
 class Cell:
     """One running actor.
 
-    Worker tasks are made when there is more to do than workers are free, up to the actor's concurrency, and kept. A worker
-    handles its messages inline, one after another. Cancelling a message is cancelling its worker's task; a worker that was
-    cancelled, or whose handler left context variables behind, is not used again, so that no message can suffer from another.
+    Worker tasks are made when there is more to do than workers are free, up to the actor's concurrency, and kept. A
+    worker handles its messages inline, one after another. Cancelling a message is cancelling its worker's task; a
+    worker that was cancelled, or whose handler left context variables behind, is not used again, so that no message can
+    suffer from another.
     """
 
     def __init__(self, actor: Actor, *, patience: float) -> None:
@@ -96,7 +97,8 @@ class Cell:
             request.timer = self.loop.call_later(left, request.expire)
         request.queued_at = time.monotonic()
         self._mailbox.put(request.envelope.user, request)
-        self._wake()
+        if self.state != "starting":
+            self._wake()
 
     def _check_open(self, request: Request) -> None:
         if self.state == "starting":
@@ -119,28 +121,27 @@ class Cell:
             self._workers.discard(worker)
             self._abandoned.add(worker)
             worker.add_done_callback(self._abandoned.discard)
-            self._wake()
+            if self._mailbox:
+                self._wake()
 
     def settle(self, request: Request) -> None:
         """Count a request that has ended."""
         self._running.discard(request)
-        if isinstance(request.reason, DeadlineExceededError):
-            self._expired += 1
-        elif request.reason is not None:
-            self._cancelled += 1
-        elif request.error is not None:
-            self._failed += 1
-        else:
+        if request.error is None:
             self._handled += 1
-        if not self.busy:
+        elif request.reason is None:
+            self._failed += 1
+        elif isinstance(request.reason, DeadlineExceededError):
+            self._expired += 1
+        else:
+            self._cancelled += 1
+        if self.state == "stopping" and not self.busy:
             self._quiet.set()
 
     # Workers
 
     def _wake(self) -> None:
-        """See to it that somebody takes the next message, if one waits and a worker is free or may be made."""
-        if not self._mailbox or self.state not in {"running", "stopping"}:
-            return
+        """See to it that somebody takes the next message, if a worker is free or may be made."""
         while self._idle:
             waiter = self._idle.pop()
             if not waiter.done():
@@ -169,7 +170,7 @@ class Cell:
                     return
         finally:
             self._workers.discard(task)
-            if not self.loop.is_closed():
+            if self._mailbox and not self.loop.is_closed():
                 self._wake()
 
     async def _handle(self, request: Request, task: asyncio.Task[None]) -> None:
@@ -187,7 +188,7 @@ class Cell:
         except BaseException as error:
             cancelled = isinstance(error, asyncio.CancelledError)
             if request.reason is None:
-                log.error("handler crashed", actor=self.actor.name, message_id=request.envelope.id, error=type(error).__name__)
+                log.error("handler crashed", actor=self.actor.name, message_id=request.envelope.id, exc_info=error)
             request.end(error=HandlerCrashedError())
             if isinstance(error, _FATAL) or (cancelled and task.cancelling() > (request.reason is not None)):
                 raise
@@ -201,7 +202,7 @@ class Cell:
             try:
                 await self.actor.on_failure(context.envelope, error)
             except Exception as second:  # noqa: BLE001
-                log.error("on_failure raised", actor=self.actor.name, error=type(second).__name__)
+                log.error("on_failure raised", actor=self.actor.name, exc_info=second)
             raise
 
     # Start and stop
@@ -215,7 +216,7 @@ class Cell:
             self._starts_failed += 1
             self.start_error = type(error).__name__
             pause = pause_before(attempt)
-            log.error("actor failed to start", actor=self.actor.name, error=self.start_error, retry_in=pause)
+            log.error("actor failed to start", actor=self.actor.name, retry_in=pause, exc_info=error)
             self._empty_mailbox(UnavailableError(retry_after=1))
             await asyncio.sleep(pause)
         self.state, self.start_error, self._to_stop = "running", None, True
@@ -285,4 +286,4 @@ class Cell:
             stopping.cancel()
             log.warning("on_stop did not end in time", actor=self.actor.name)
         elif not stopping.cancelled() and (error := stopping.exception()) is not None:
-            log.error("on_stop raised", actor=self.actor.name, error=type(error).__name__)
+            log.error("on_stop raised", actor=self.actor.name, exc_info=error)

@@ -25,7 +25,7 @@ class Channel:
         self._closed = False
 
     def offer(self, item: Any) -> bool:
-        """Put ``item`` without waiting; False when there is no room. A muted channel takes everything and keeps nothing."""
+        """Put ``item`` without waiting; False when there is no room. A muted channel takes all and keeps nothing."""
         if self._muted:
             return True
         if len(self._items) >= self._limit:

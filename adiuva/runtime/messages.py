@@ -7,7 +7,7 @@ from attrs import field, frozen
 State = Literal["starting", "running", "stopping", "stopped"]
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, slots=False)  # one is made for every message, and frozen slots are slow to fill
 class Envelope:
     """A message with all it needs to be handled anywhere: plain data, no callbacks, no sockets."""
 
@@ -23,8 +23,8 @@ class Envelope:
 class Counters:
     """What an actor did so far.
 
-    At any moment ``received`` is the sum of ``handled``, ``failed``, ``refused``, ``cancelled``, ``expired``, ``queued`` and
-    ``running``.
+    At any moment ``received`` is the sum of ``handled``, ``failed``, ``refused``, ``cancelled``, ``expired``,
+    ``queued`` and ``running``.
     """
 
     state: State

@@ -11,15 +11,17 @@ from adiuva.runtime.messages import Counters, Envelope
 from adiuva.runtime.request import Request
 from adiuva.runtime.session import Session
 
-_PREFIX = clock.new_id().hex  # with a number behind it: an id of its own for each message costs as much as handling it
+_PREFIX = (
+    f"{clock.new_id().hex}-"  # with a number behind it: an id of its own for each message costs as much as handling it
+)
 _numbers = count(1)
 
 
 class ActorRef:
     """Sends messages to an actor; the only thing that others hold of it.
 
-    ``user`` is whose turn a message takes. A message ends at the earlier of ``timeout`` (seconds from now) and ``deadline``
-    (Unix seconds); without either it may take for ever.
+    ``user`` is whose turn a message takes. A message ends at the earlier of ``timeout`` (seconds from now) and
+    ``deadline`` (Unix seconds); without either it may take for ever.
 
     Every way of sending raises at once:
 
@@ -50,7 +52,7 @@ class ActorRef:
         *,
         user: str = "",
         tier: str = "",
-        timeout: float | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - travels with the message
         deadline: float | None = None,
         trace: dict[str, str] | None = None,
     ) -> Any:
@@ -120,5 +122,5 @@ def _earlier(timeout: float | None, deadline: float | None) -> float | None:
 
 def _envelope(payload: Any, user: str, tier: str, deadline: float | None, trace: dict[str, str] | None) -> Envelope:
     return Envelope(
-        id=f"{_PREFIX}-{next(_numbers):x}", user=user, tier=tier, deadline=deadline, trace=trace or {}, payload=payload
+        id=f"{_PREFIX}{next(_numbers)}", user=user, tier=tier, deadline=deadline, trace=trace or {}, payload=payload
     )

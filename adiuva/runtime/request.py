@@ -21,7 +21,8 @@ log = structlog.get_logger(__name__)
 class Request:
     """A message that first waits, then is handled by a worker, then has ended; it never goes back.
 
-    All of it happens on one event loop, and each step between two states is free of suspension; that is what makes it safe.
+    All of it happens on one event loop, and each step from a state to the next is free of suspension; that makes it
+    safe.
     """
 
     envelope: Envelope
@@ -38,7 +39,7 @@ class Request:
     error: BaseException | None = None
     waiters: tuple[asyncio.Future[None], ...] = ()
     children: "set[Request] | None" = None
-    timer: asyncio.TimerHandle | None = None  # first for the deadline, then for the patience with a cancelled handler
+    timer: asyncio.TimerHandle | None = None  # for the deadline, then for the patience
 
     def expire(self) -> None:
         """The deadline has passed."""
@@ -74,8 +75,9 @@ class Request:
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
-        self._close_streams()
-        self._leave_family()
+        if self.events is not None or self.parent is not None or self.children is not None:
+            self._close_streams()
+            self._leave_family()
         self.cell.settle(self)
         for waiter in self.waiters:
             if not waiter.done():
@@ -90,7 +92,7 @@ class Request:
     def _cut_streams(self) -> None:
         self.events = self.inbox = None
         for child in self.children or ():
-            child._cut_streams()
+            child._cut_streams()  # noqa: SLF001 - one of us
 
     def _leave_family(self) -> None:
         if self.parent is not None and self.parent.children is not None:
@@ -99,7 +101,7 @@ class Request:
             child.cancel(self.reason or RequestCancelledError())
 
     async def answer(self) -> Any:
-        """The handler's answer, or its error raised. Cancelling the caller cancels the handler, and waits for its end."""
+        """The handler's answer, or its error raised. Cancelling the caller cancels the handler and awaits its end."""
         waiter = self.cell.loop.create_future()
         self.waiters = (waiter,)
         try:
@@ -122,7 +124,7 @@ class Request:
         return self.parent.reason if self.parent is not None else None
 
     async def until_ended(self) -> None:
-        """Wait for the end, which comes within the patience once it is cancelled; a cancellation of the caller waits too."""
+        """Wait for the end; a cancellation of the caller waits too. It comes within the patience after ``cancel``."""
         interrupted = False
         while not self.ended:
             waiter = self.cell.loop.create_future()

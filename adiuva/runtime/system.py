@@ -68,8 +68,8 @@ class ActorSystem:
     async def stop(self, grace: float) -> None:
         """Refuse new messages, let waiting and running ones end for ``grace`` seconds, then cancel them.
 
-        Whoever still waits for an answer then gets GoingAwayError. Handlers may ask other actors until the grace is over.
-        Calling it again while it runs shortens the grace to the earlier end.
+        Whoever still waits for an answer then gets GoingAwayError. Handlers may ask other actors until the grace is
+        over. Calling it again while it runs shortens the grace to the earlier end.
         """
         self._stopping = True
         cells = list(self._cells.values())
