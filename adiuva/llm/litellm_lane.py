@@ -54,6 +54,7 @@ class LitellmLane:
         try:
             while (chunk := await self._next(response)) is not None:
                 yield _delta(chunk)
+            yield Delta(finished=_finished(response))
         finally:
             await response.aclose()
 
@@ -98,7 +99,7 @@ class LitellmLane:
         if isinstance(error, exceptions.Timeout):
             return ProviderFault("connection")  # ours is shorter than LiteLLM's: this one is of the connecting
         status = getattr(error, "status_code", None)
-        if status is None or isinstance(error, exceptions.APIConnectionError):
+        if status is None or isinstance(error, exceptions.APIConnectionError) or _of_transport(error):
             log.debug("litellm fault", error=type(error).__name__)
             return ProviderFault("connection" if model else "broken")
         if isinstance(error, exceptions.BadRequestError) and not _known(self._litellm, model):
@@ -123,11 +124,23 @@ def _import() -> Any:
     litellm.turn_off_message_logging = True
     litellm.disable_streaming_logging = True
     litellm.disable_hf_tokenizer_download = True
+    litellm.disable_token_counter = True
     for name in _TALKATIVE_LOGGERS:  # they write prompts and errors' bodies
         logging.getLogger(name).setLevel(logging.CRITICAL)
     # A million objects that live for ever: no collection need look at them again.
     gc.freeze()
     return litellm
+
+
+def _of_transport(error: BaseException | None) -> bool:
+    """Whether the connection failed: LiteLLM calls that a 500, like one that the provider sent."""
+    import httpx
+
+    while error is not None:
+        if isinstance(error, (OSError, httpx.TransportError)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _known(litellm: Any, model: str) -> bool:
@@ -136,6 +149,12 @@ def _known(litellm: Any, model: str) -> bool:
     except Exception:  # noqa: BLE001 - whatever it raises, it does not know the model
         return False
     return True
+
+
+def _finished(response: Any) -> bool:
+    """Whether the provider said that it had finished: LiteLLM says so of a stream that broke off, too."""
+    reasons = ("received_finish_reason", "intermittent_finish_reason")
+    return any(getattr(response, reason, "unknown") is not None for reason in reasons)
 
 
 def _delta(chunk: Any) -> Delta:
@@ -147,7 +166,5 @@ def _delta(chunk: Any) -> Delta:
         choice = chunk.choices[0]
         delta = choice.delta
         calls = [call.model_dump() for call in delta.tool_calls or ()]
-        wire["choices"] = [
-            {"delta": {"content": delta.content, "tool_calls": calls}, "finish_reason": choice.finish_reason}
-        ]
+        wire["choices"] = [{"delta": {"content": delta.content, "tool_calls": calls}}]
     return openai_wire.delta_of(wire)

@@ -284,12 +284,12 @@ async def test_a_refused_connection_is_retried_then_told(
         await make_gateway().run(make_call(), listener if streamed else None)
 
 
-async def test_an_answer_without_usage_counts_nothing(
+async def test_an_answer_without_usage_is_an_answer(
     gateway: Gateway, double: OpenAIDouble, make_call: MakeCall, listener: Listener
 ) -> None:
     double.script(reply.Reply(pieces=["Hello."], usage=None))
 
-    assert (await gateway.run(make_call(), listener)).usage == Usage()
+    assert (await gateway.run(make_call(), listener)).text == "Hello."
 
 
 @pytest.mark.parametrize("body", [b"{}", b"[]", b"<html>", b'{"choices": [{"message": 7}]}', b'{"choices": 1}'])
