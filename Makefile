@@ -1,0 +1,54 @@
+# Everything runs in .venv, which is made on first need. A machine needs Python 3.11+, make and a C library.
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 python; do \
+	$$p -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+SOURCES := adiuva agents tests $(wildcard benchmarks) tools setup.py
+DISTRIBUTIONS := . $(patsubst %/pyproject.toml,%,$(wildcard agents/*/pyproject.toml plugins/*/pyproject.toml))
+
+.DELETE_ON_ERROR:
+.PHONY: install serve demo test proof check bench format lock clean
+
+install: .venv/installed        ## what the server needs, and the server
+serve: .venv/installed          ## run the server; settings come from the environment and .env
+	$(BIN)/adiuva serve
+demo: .venv/installed           ## the main job, from start to end, with embedded everything
+	$(BIN)/adiuva demo
+test: .venv/developing          ## all tests but the slow ones
+	$(BIN)/pytest -n auto -m "not proof" $(ARGS)
+proof: .venv/developing         ## the slow ones: the figures that are promised, from a client's side
+	$(BIN)/pytest -n auto -m proof $(ARGS)
+bench: .venv/developing         ## where the README's figures come from
+	$(BIN)/python -m benchmarks
+check: .venv/developing         ## rules, types, import contracts, lock files
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tools/check_locks.py
+format: .venv/developing        ## mend what can be mended by itself
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+lock: .venv/developing          ## write the lock files anew; ARGS=--upgrade for newer versions
+	$(BIN)/uv pip compile $(LOCK) $(ARGS) --extra build --output-file requirements.lock setup.cfg
+	$(BIN)/uv pip compile $(LOCK) $(ARGS) --all-extras --constraint requirements.lock --output-file requirements-dev.lock setup.cfg
+clean:                          ## everything that was made here; data folders are elsewhere
+	rm -rf .venv build dist *.egg-info agents/*/build agents/*/*.egg-info .*_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock"
+
+.venv/made:
+	@test -n "$(PYTHON)" || { echo "Adiuva needs Python 3.11 or newer, with its venv module (on Debian: python3-venv)." >&2; exit 1; }
+	$(PYTHON) -m venv --clear .venv
+	@touch $@
+.venv/locked: .venv/made requirements.lock
+	$(PIP) install --require-hashes -r requirements.lock
+	@touch $@
+.venv/installed: .venv/locked setup.cfg setup.py $(addsuffix /pyproject.toml,$(DISTRIBUTIONS))
+	$(PIP) install --no-deps --no-build-isolation $(addprefix -e ,$(DISTRIBUTIONS))
+	@touch $@
+.venv/developing: .venv/installed requirements-dev.lock
+	$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@
