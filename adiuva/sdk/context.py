@@ -1,13 +1,15 @@
 """What a tool gets to know about the request that it works for."""
 
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from attrs import field, frozen
 
 from adiuva import clock
 from adiuva.sdk.errors import ToolError
+
+_LISTED: Final = 30  # how many ids a refusal tells the model
 
 
 @frozen(kw_only=True)
@@ -60,12 +62,10 @@ class Context:
         client lists nothing of that kind, any id passes.
 
         Raises:
-            ToolError: ``data`` lists that kind, and not that id.
+            ToolError: ``data`` lists that kind, and not that id; the message tells the model which ids there are.
         """
         if isinstance(self.data.get(kind), list) and self.find(kind, entry_id) is None:
-            raise ToolError(
-                f"There is no entry with this id among the user's {kind}. List them and use an id from there."
-            )
+            raise ToolError(f"None of the user's {kind} has this id. {_ids(self.entries(kind))}")
 
     def local_date(self, value: object) -> date | None:
         """The date that ISO 8601 text means where the client is; None if ``value`` is no such text.
@@ -79,6 +79,19 @@ class Context:
             return (moment.astimezone(self.now.tzinfo) if moment.tzinfo else moment).date()
         except (ValueError, OverflowError):
             return None
+
+
+def _ids(entries: list[dict[str, Any]]) -> str:
+    known = [entry for entry in entries if "id" in entry]
+    if not known:
+        return "There are none."
+    listed = [f"{entry['id']} ({_label(entry)})" for entry in known[:_LISTED]]
+    more = f", and {len(known) - _LISTED} more" if len(known) > _LISTED else ""
+    return f"Their ids: {', '.join(listed)}{more}."
+
+
+def _label(entry: dict[str, Any]) -> str:
+    return str(entry.get("title") or entry.get("name") or "no title")[:80]
 
 
 def has_id(entry: dict[str, Any], entry_id: str) -> bool:
