@@ -80,7 +80,7 @@ class AuthTokens:
 
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
-    token_type: Literal["bearer"] = "bearer"
+    token_type: Literal["bearer"] = "bearer"  # noqa: S105 - the scheme, not a secret
     expires_in: int  # seconds
 
 

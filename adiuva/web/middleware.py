@@ -10,7 +10,7 @@ from structlog.contextvars import bind_contextvars, reset_contextvars
 
 from adiuva.clock import new_id
 from adiuva.web.access import PRINCIPAL
-from adiuva.web.problems import foreseen, problem
+from adiuva.web.problems import X_REQUEST_ID, foreseen, problem
 from adiuva.web.routes import HIT, Handler
 
 log = structlog.get_logger(__name__)
@@ -18,7 +18,6 @@ log = structlog.get_logger(__name__)
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
 _STARTED: web.RequestKey[web.StreamResponse] = web.RequestKey("started", web.StreamResponse)
 
-_X_REQUEST_ID = "X-Request-ID"
 _VALID_ID = re.compile(r"[A-Za-z0-9._-]{1,128}").fullmatch
 _CLIENT_CLOSED_REQUEST = 499  # nginx's status for a client that did not wait; it is only ever logged
 
@@ -32,7 +31,7 @@ def install(app: web.Application) -> None:
 @web.middleware
 async def _middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
     started = perf_counter()
-    request_id = request.headers.get(_X_REQUEST_ID, "")
+    request_id = request.headers.get(X_REQUEST_ID, "")
     if not _VALID_ID(request_id):
         request_id = new_id().hex
     request[REQUEST_ID] = request_id
@@ -70,7 +69,8 @@ def _break_off(request: web.Request, begun: web.StreamResponse, error: Exception
 async def _stamp(request: web.Request, response: web.StreamResponse) -> None:
     request[_STARTED] = response
     headers = response.headers
-    headers[_X_REQUEST_ID] = request[REQUEST_ID]
+    # An Expect that is not met is answered before the middleware runs.
+    headers[X_REQUEST_ID] = request.get(REQUEST_ID) or new_id().hex
     if (hit := request.get(HIT)) is not None:
         headers["RateLimit-Limit"] = str(hit.limit)
         headers["RateLimit-Remaining"] = str(hit.remaining)

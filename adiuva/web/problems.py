@@ -45,6 +45,8 @@ _RAISED_BY_AIOHTTP: dict[int, type[errors.AdiuvaError]] = {
     503: errors.UnavailableError,
 }
 
+X_REQUEST_ID = "X-Request-ID"
+
 _RETRY_AFTER = 1.0  # seconds, where the error does not say
 
 

@@ -1,0 +1,66 @@
+"""What answers where no application is asked: requests that aiohttp cannot read get a problem like all others."""
+
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+
+import structlog
+from aiohttp import web
+
+from adiuva.clock import new_id
+from adiuva.errors import AdiuvaError, InvalidRequestError
+from adiuva.web.middleware import REQUEST_ID
+from adiuva.web.problems import X_REQUEST_ID, problem
+
+_Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+log = structlog.get_logger(__name__)
+
+
+class Runner(web.AppRunner):
+    """``web.AppRunner``, with problems for requests that are no HTTP."""
+
+    async def _make_server(self) -> web.Server:
+        server = await super()._make_server()
+        return _Server(_answering(server.request_handler), request_factory=server.request_factory, **self._kwargs)
+
+
+def _answering(handle: _Handle) -> _Handle:
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            return await handle(request)
+        except web.HTTPException as error:  # an Expect that is not met: no middleware has seen the request
+            return problem(error, request.get(REQUEST_ID) or new_id().hex)
+
+    return answer
+
+
+class _Server(web.Server):
+    def __call__(self) -> web.RequestHandler:
+        return _RequestHandler(self, loop=self._loop, **self._kwargs)
+
+
+class _RequestHandler(web.RequestHandler):
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002 - it quotes the request, which may hold a token
+    ) -> web.StreamResponse:
+        """The answer to a request that could not be read, or, which should not happen, got past the middleware."""
+        if request.writer.output_size > 0:
+            raise ConnectionError  # the answer has begun: aiohttp then closes the connection
+        request_id = new_id().hex
+        if status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            error: BaseException = InvalidRequestError("This is not HTTP as this server speaks it.")
+        else:
+            error = exc or AdiuvaError()
+        response = problem(error, request_id)
+        response.headers[X_REQUEST_ID] = request_id
+        response.force_close()
+        log.info(
+            "request", method=None, route=None, status=response.status, ms=0.0, user_id=None, request_id=request_id
+        )
+        return response
