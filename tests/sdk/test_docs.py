@@ -1,0 +1,83 @@
+"""Runs every code block of the author's guide, as an author would: as a distribution, and in its order."""
+
+import inspect
+import re
+import sys
+import tomllib
+from collections.abc import Awaitable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from adiuva import sdk
+from adiuva.chat.registry import AgentRegistry
+from adiuva.sdk import Permission, hookspecs
+
+GUIDE = (Path(__file__).parents[2] / "docs" / "agents.md").read_text()
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
+PYPROJECT = next(code for language, code in BLOCKS if language == "toml")
+MODULE, *FRAGMENTS = [code for language, code in BLOCKS if language == "python"]
+
+
+@pytest.fixture
+def garden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The guide's distribution, as it is after ``pip install``; gives the name of its entry point."""
+    project = tomllib.loads(PYPROJECT)["project"]
+    ((entry, module),) = project["entry-points"][hookspecs.PROJECT].items()
+    (tmp_path / f"{module}.py").write_text(MODULE)
+    info = tmp_path / "adiuva_garden-0.1.0.dist-info"
+    info.mkdir()
+    info.joinpath("METADATA").write_text(f"Name: {project['name']}\nVersion: {project['version']}\n")
+    info.joinpath("entry_points.txt").write_text(f"[{hookspecs.PROJECT}]\n{entry} = {module}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield entry
+    sys.modules.pop(module, None)
+
+
+def test_the_guide_has_no_block_that_no_test_runs() -> None:
+    assert {language for language, _ in BLOCKS} == {"toml", "python"}
+
+
+def test_the_distribution_of_the_guide_is_found_and_loaded(garden: str) -> None:
+    registry = AgentRegistry.load()
+    assert registry.failures == ()
+    assert garden in {plugin.name for plugin in registry.plugins}
+    agent = registry.get("garden_agent")
+    assert agent is not None
+    assert list(agent.tools()) == ["list_forecasts", "create_task", "update_task"]
+
+
+@pytest.mark.parametrize("code", FRAGMENTS, ids=[f"block_{number}" for number in range(len(FRAGMENTS))])
+async def test_the_block_runs(garden: str, code: str) -> None:
+    module = ModuleType("block")
+    exec(compile(code, "docs/agents.md", "exec"), vars(module))
+    for name, function in vars(module).items():
+        if name.startswith("test_"):
+            result: Awaitable[Any] | None = function()
+            if inspect.isawaitable(result):
+                await result
+
+
+def test_every_hook_is_in_the_guide_with_its_arguments() -> None:
+    hooks = [value for name, value in vars(hookspecs).items() if name.startswith("adiuva_")]
+    assert hooks
+    for hook in hooks:
+        arguments = ", ".join(inspect.signature(hook).parameters)
+        assert f"`{hook.__name__}({arguments})`" in GUIDE
+        assert hook.__doc__
+        assert "since 0." in hook.__doc__
+
+
+def test_what_the_guide_says_of_the_sdk_is_there() -> None:
+    for name in re.findall(r"`ctx\.(\w+)", GUIDE):
+        assert hasattr(sdk.Context(), name)
+    kinds = {permission.partition(":")[2] for permission in Permission}
+    assert all(f"`{kind}`" in GUIDE for kind in kinds)
+
+
+def test_everything_that_the_sdk_offers_has_a_docstring() -> None:
+    for name in sdk.__all__:
+        if name not in {"UNSET", "NonBlank", "hookimpl", "hookspec"}:
+            assert vars(sdk)[name].__doc__, name
