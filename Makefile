@@ -47,7 +47,7 @@ LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-in
 	$(PIP) install --require-hashes -r requirements.lock
 	@touch $@
 .venv/installed: .venv/locked setup.cfg setup.py $(addsuffix /pyproject.toml,$(DISTRIBUTIONS))
-	$(PIP) install --no-deps --no-build-isolation $(addprefix -e ,$(DISTRIBUTIONS))
+	$(PIP) install --no-deps --no-build-isolation --config-settings editable_mode=compat $(addprefix -e ,$(DISTRIBUTIONS))
 	@touch $@
 .venv/developing: .venv/installed requirements-dev.lock
 	$(PIP) install --require-hashes -r requirements-dev.lock

@@ -80,8 +80,8 @@ def _compare(wanted: list[Requirement], locked: dict[str, str]) -> Iterator[str]
             continue
         seen.add((name, extras))
         todo += [(found, name) for found in _needs(name, extras)]
-    for name in locked.keys() - needed:
-        yield f"{name} is not needed by anything"
+    for unneeded in locked.keys() - needed:
+        yield f"{unneeded} is not needed by anything"
 
 
 def _needs(name: str, extras: frozenset[str]) -> Iterator[Requirement]:
