@@ -162,8 +162,9 @@ class Settings:
         faults += _faults_together(values)
         if faults:
             raise SettingsError(faults)
-        for variable in kept.keys() - fields.keys():
-            os.environ.setdefault(variable, kept[variable])
+        for variable, text in kept.items():
+            if text and variable not in fields:
+                os.environ.setdefault(variable, text)
         settings = cls(**values)
         return settings if settings.jwt_secret else attrs.evolve(settings, jwt_secret=_kept_secret(settings.data_dir))
 
