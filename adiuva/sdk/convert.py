@@ -53,7 +53,10 @@ def strict_converter() -> Converter:
     converter.register_structure_hook_factory(_is_dict, lambda t: _dict_hook(t, converter))
     converter.register_structure_hook_factory(_is_attrs, lambda t: _attrs_hook(t, converter))
     converter.register_structure_hook_factory(_is_non_blank, lambda _: _non_blank)
-    converter.register_structure_hook_factory(is_union, lambda t: _union_hook(t, converter))
+    own_unions = converter._union_struct_registry  # noqa: SLF001 - where cattrs keeps hooks registered for a union
+    converter.register_structure_hook_factory(
+        lambda t: is_union(t) and t not in own_unions, lambda t: _union_hook(t, converter)
+    )
     return converter
 
 
