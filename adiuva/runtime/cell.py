@@ -3,7 +3,7 @@
 import asyncio
 import contextvars
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from itertools import count
 from typing import Any, NoReturn
 
@@ -26,6 +26,10 @@ _FATAL = (KeyboardInterrupt, GeneratorExit)  # not the handler's: the process is
 def pause_before(attempt: int) -> float:
     """Seconds to wait before start ``attempt``, counted from 1 for the first repetition."""
     return min(FIRST_PAUSE * 2.0 ** min(attempt - 1, 20), LONGEST_PAUSE)
+
+
+def _not_started() -> UnavailableError:
+    return UnavailableError(retry_after=1)
 
 
 class Cell:
@@ -51,7 +55,8 @@ class Cell:
         self._abandoned: set[asyncio.Task[None]] = set()  # the loop holds tasks weakly
         self._idle: list[asyncio.Future[None]] = []
         self._takes_children = True
-        self._to_stop = False  # on_start succeeded and on_stop has not been called
+        self._started = False
+        self._stopper: asyncio.Task[None] | None = None
         self._quiet = asyncio.Event()
         self._received = self._handled = self._failed = self._refused = self._cancelled = self._expired = 0
         self._starts_failed = 0
@@ -103,7 +108,7 @@ class Cell:
     def _check_open(self, request: Request) -> None:
         if self.state == "starting":
             if self.start_error is not None:
-                self._refuse(UnavailableError(retry_after=1))
+                self._refuse(_not_started())
         elif self.state == "stopped" or request.parent is None or not self._takes_children:
             self._refuse(GoingAwayError())
 
@@ -188,7 +193,7 @@ class Cell:
         except BaseException as error:
             cancelled = isinstance(error, asyncio.CancelledError)
             if request.reason is None:
-                log.error("handler crashed", actor=self.actor.name, message_id=request.envelope.id, exc_info=error)
+                log.exception("handler crashed", actor=self.actor.name, message_id=request.envelope.id)
             request.end(error=HandlerCrashedError())
             if isinstance(error, _FATAL) or (cancelled and task.cancelling() > (request.reason is not None)):
                 raise
@@ -201,8 +206,8 @@ class Cell:
         except Exception as error:
             try:
                 await self.actor.on_failure(context.envelope, error)
-            except Exception as second:  # noqa: BLE001
-                log.error("on_failure raised", actor=self.actor.name, exc_info=second)
+            except Exception:
+                log.exception("on_failure raised", actor=self.actor.name)
             raise
 
     # Start and stop
@@ -217,11 +222,15 @@ class Cell:
             self.start_error = type(error).__name__
             pause = pause_before(attempt)
             log.error("actor failed to start", actor=self.actor.name, retry_in=pause, exc_info=error)
-            self._empty_mailbox(UnavailableError(retry_after=1))
+            self._empty_mailbox(_not_started)
             await asyncio.sleep(pause)
-        self.state, self.start_error, self._to_stop = "running", None, True
-        for _ in range(min(len(self._mailbox), self.actor.concurrency)):
-            self._wake()
+        self._started = True
+        if self.state == "stopped":  # it took no notice of the stop, which took no more notice of it
+            await self._stop_actor()
+        elif self.state == "starting":
+            self.state, self.start_error = "running", None
+            for _ in range(min(len(self._mailbox), self.actor.concurrency)):
+                self._wake()
 
     async def _try_start(self) -> BaseException | None:
         task = asyncio.current_task()
@@ -234,9 +243,9 @@ class Cell:
             return error
         return None
 
-    def _empty_mailbox(self, reason: AdiuvaError) -> None:
+    def _empty_mailbox(self, reason: Callable[[], AdiuvaError]) -> None:
         while (request := self._mailbox.take()) is not None:
-            request.reason = reason
+            request.reason = reason()
             request.end()
 
     def close(self, *, takes_children: bool) -> None:
@@ -259,7 +268,7 @@ class Cell:
         if self.state != "stopped":
             self.state = "stopping"
         self._takes_children = False
-        self._empty_mailbox(GoingAwayError())
+        self._empty_mailbox(GoingAwayError)
         for request in tuple(self._running):
             request.cancel(GoingAwayError())
 
@@ -268,8 +277,7 @@ class Cell:
         await asyncio.wait([self._starter], timeout=self.patience)
         for request in tuple(self._running):
             await request.until_ended()
-        if self._to_stop:
-            self._to_stop = False
+        if self._started:
             await self._stop_actor()
         self.state = "stopped"
         while self._idle:
@@ -280,10 +288,14 @@ class Cell:
             await asyncio.wait(self._workers, timeout=self.patience)
 
     async def _stop_actor(self) -> None:
-        stopping = self._spawn(self.actor.on_stop(), "stop")
-        done, _ = await asyncio.wait([stopping], timeout=self.patience)
-        if not done:
-            stopping.cancel()
+        if self._stopper is None:
+            self._stopper = self._spawn(self._call_on_stop(), "stop")
+        await asyncio.wait([self._stopper], timeout=self.patience)
+        if self._stopper.cancel():
             log.warning("on_stop did not end in time", actor=self.actor.name)
-        elif not stopping.cancelled() and (error := stopping.exception()) is not None:
-            log.error("on_stop raised", actor=self.actor.name, exc_info=error)
+
+    async def _call_on_stop(self) -> None:
+        try:
+            await self.actor.on_stop()
+        except Exception:
+            log.exception("on_stop raised", actor=self.actor.name)

@@ -32,7 +32,7 @@ class Counters:
     handled: int
     failed: int  # the handler raised
     refused: int  # no room, not running, or stopping
-    cancelled: int  # by the asker, or by a stop
+    cancelled: int  # by the asker, by a stop, or by a start that failed
     expired: int  # past the deadline
     queued: int
     running: int

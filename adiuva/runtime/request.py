@@ -46,7 +46,7 @@ class Request:
         self.cancel(DeadlineExceededError())
 
     def cancel(self, reason: AdiuvaError) -> None:
-        """End it early: at once while it waits, else as soon as its handler has ended. Later reasons count for nothing."""
+        """End it early: at once while it waits, else as soon as its handler has ended. The first reason counts."""
         if self.ended or self.reason is not None:
             return
         self.reason = reason
@@ -124,7 +124,7 @@ class Request:
         return self.parent.reason if self.parent is not None else None
 
     async def until_ended(self) -> None:
-        """Wait for the end; a cancellation of the caller waits too. It comes within the patience after ``cancel``."""
+        """Wait for the end, which ``cancel`` brings within the patience. A cancellation of the caller waits too."""
         interrupted = False
         while not self.ended:
             waiter = self.cell.loop.create_future()
