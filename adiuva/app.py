@@ -37,7 +37,7 @@ ACTORS = web.AppKey("actors", ActorSystem)
 def create_app(
     settings: Settings, *, model: Model | None = None, registry: AgentRegistry | None = None
 ) -> web.Application:
-    """The server as ``settings`` want it; ``model`` and ``registry`` take the place of those that settings would give."""
+    """The server as ``settings`` want it; ``model`` and ``registry`` replace those that settings would give."""
     app = web.Application()
     app[SETTINGS] = settings
     app[REGISTRY] = registry or AgentRegistry.load(blocked=set(settings.blocked_plugins))

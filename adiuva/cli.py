@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from typing import Any
 
 import click
 
@@ -71,14 +72,13 @@ def agents() -> None:
 @click.option("--email", prompt="E-mail", envvar="ADIUVA_EMAIL", help="The account to log in to.")
 @click.option("--password", prompt=True, hide_input=True, envvar="ADIUVA_PASSWORD", help="Asked for where not given.")
 @click.option("--register", is_flag=True, help="Make the account first, where there is none.")
-@click.option("--agent", "chosen", multiple=True, help="Ask this agent, instead of letting the server choose.")
+@click.option("--agent", "agents", multiple=True, help="Ask this agent, instead of letting the server choose.")
 @click.option("--model", help="Ask this model instead of the server's default.")
-def chat(messages, url, email, password, register, chosen, model) -> None:  # noqa: ANN001 - click gives them
+def chat(**options: Any) -> None:
     """Talk to a server: send each MESSAGE, or what you type; answers are streamed, actions shown."""
     from adiuva.terminal import talk
 
-    well = talk(url, email, password, register=register, agents=chosen, model=model, messages=messages)
-    sys.exit(0 if well else 1)
+    sys.exit(0 if talk(**options) else 1)
 
 
 @main.command()

@@ -127,7 +127,7 @@ class Client:
         raise CannotConnectError(msg)
 
     async def cancel(self) -> None:
-        """Stop the request that runs on the socket; its last frame will be ``cancelled``, if it was not done already."""
+        """Stop the request that runs; its last frame will be ``cancelled``, unless it was done already."""
         if self._socket is not None and not self._socket.closed:
             await self._socket.send_str('{"type":"cancel"}')
 

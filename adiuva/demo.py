@@ -26,7 +26,11 @@ async def demo() -> bool:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="adiuva-demo-", ignore_cleanup_errors=True) as folder:
         settings = Settings(
-            data_dir=Path(folder), port=0, log_level="WARNING", llm_model="offline/rules", jwt_secret=secrets.token_hex()
+            data_dir=Path(folder),
+            port=0,
+            log_level="WARNING",
+            llm_model="offline/rules",
+            jwt_secret=secrets.token_hex(),
         )
         runner = await start(settings)
         try:

@@ -8,7 +8,14 @@ from typing import Any, Literal
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-QUIET = ("asyncio", "aiohttp.access", "yoyo", "LiteLLM", "httpx", "botocore")  # what they say below WARNING is noise here
+QUIET = (
+    "asyncio",
+    "aiohttp.access",
+    "yoyo",
+    "LiteLLM",
+    "httpx",
+    "botocore",
+)  # what they say below WARNING is noise here
 
 
 def configure_logging(*, fmt: Literal["console", "json"], level: str) -> None:

@@ -5,6 +5,7 @@ import itertools
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import click
 import orjson
@@ -68,7 +69,7 @@ class Conversation:
         return f"→ {name} {orjson.dumps(action['params']).decode()}{note}"
 
 
-async def _with_spinner(frames: AsyncIterator[dict]) -> AsyncIterator[dict]:
+async def _with_spinner(frames: AsyncIterator[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
     """Pass the frames on; while none comes, and a person is watching, say that something is going on."""
     async with _spinner() as spinner:
         async for frame in frames:
@@ -79,7 +80,7 @@ async def _with_spinner(frames: AsyncIterator[dict]) -> AsyncIterator[dict]:
 
 
 @asynccontextmanager
-async def _spinner() -> AsyncIterator[asyncio.Task]:
+async def _spinner() -> AsyncIterator[asyncio.Task[None]]:
     task = asyncio.create_task(_spin())
     try:
         yield task
@@ -112,7 +113,14 @@ async def connect(client: Client, email: str, password: str, *, register: bool) 
 
 
 def talk(
-    url: str, email: str, password: str, *, register: bool, agents: Sequence[str], model: str | None, messages: Sequence[str]
+    *,
+    url: str,
+    email: str,
+    password: str,
+    register: bool,
+    agents: Sequence[str],
+    model: str | None,
+    messages: Sequence[str],
 ) -> bool:
     """Log in and hold a conversation: over ``messages``, or what is typed where there are none. False: one failed."""
     client = Client(url)
@@ -123,13 +131,13 @@ def talk(
             conversation = Conversation(client, agents=agents, model=model)
             well = True
             for message in messages or _typed():
-                well = _ask(runner, client, conversation, message) and well
+                well = _ask(runner, conversation, message) and well
             return well
         finally:
             runner.run(client.__aexit__(None, None, None))
 
 
-def _ask(runner: asyncio.Runner, client: Client, conversation: Conversation, message: str) -> bool:
+def _ask(runner: asyncio.Runner, conversation: Conversation, message: str) -> bool:
     try:
         return runner.run(conversation.ask(message))
     except KeyboardInterrupt:  # closing the socket has stopped the work at the server

@@ -17,7 +17,7 @@ EARLIER_RESULTS = "What the agents before you in this request answered and did, 
 
 
 class AgentActor(Actor):
-    """Serves one agent. Emits `TextProduced` (where the job wants a stream) and `ActionProduced`; replies with a `ChatResult`."""
+    """Serves one agent: emits `TextProduced`, where a stream is wanted, and `ActionProduced`; replies `ChatResult`."""
 
     def __init__(
         self,
@@ -29,7 +29,7 @@ class AgentActor(Actor):
         capacity: int,
         concurrency: int,
     ) -> None:
-        """``plugin_id`` names the marketplace plugin that the agent belongs to; it decides which settings its tools see."""
+        """``plugin_id``: the marketplace plugin that the agent belongs to, whose settings its tools see."""
         super().__init__(agent.name, capacity=capacity, concurrency=concurrency)
         self._agent = agent
         self._tools = agent.tools()

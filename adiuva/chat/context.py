@@ -30,7 +30,7 @@ def parse_now(text: str) -> datetime:
 
 
 def client_now(context: dict[str, Any]) -> datetime:
-    """The time at the client: its own clock and zone where it sent them, else the server's clock in the zone that is known.
+    """The time at the client: by its own clock and zone where it sent them, else by the server's clock.
 
     Raises `ValueError` where ``now`` or ``timezone`` cannot be read, and `OverflowError` at the ends of time.
     """

@@ -1,6 +1,6 @@
 """What the chat's actors say to each other. Data only: no callbacks, no sockets, so that any transport can carry it."""
 
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from attrs import field, frozen
@@ -12,7 +12,7 @@ from adiuva.llm.protocol import Usage
 class HistoryEntry:
     """One earlier message of the conversation; ``role`` is user or assistant."""
 
-    role: str
+    role: Literal["user", "assistant"]
     content: str = field(repr=False)
 
 
@@ -28,7 +28,7 @@ class ProducedAction:
 
 @frozen(kw_only=True)
 class ChatJob:
-    """Asks the orchestrator for an answer. ``agents`` empty: it chooses among ``open_agents``, all that this user may use."""
+    """Asks the orchestrator. ``agents`` empty: it chooses among ``open_agents``, all that this user may use."""
 
     message: str = field(repr=False)
     agents: tuple[str, ...] = ()
@@ -59,7 +59,7 @@ class ChatResult:
 
     response: str = field(repr=False)
     actions: tuple[ProducedAction, ...] = ()
-    usage: Usage = Usage()
+    usage: Usage = field(factory=Usage)
     shared_memory: dict[str, Any] = field(factory=dict, repr=False)  # what the agents of one pipeline leave each other
 
 

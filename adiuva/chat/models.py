@@ -39,9 +39,9 @@ def _check_text(context: dict[str, Any], name: str, parse: Callable[[str], objec
     value = context.get(name)
     if value is None:
         return
+    if not isinstance(value, str):
+        raise MismatchError("must be a string", field=f"context.{name}")
     try:
-        if not isinstance(value, str):
-            raise ValueError("must be a string")  # noqa: TRY004 - one kind of fault for all of them
         parse(value)
     except ValueError as error:
         raise MismatchError(str(error), field=f"context.{name}") from None

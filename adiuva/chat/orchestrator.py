@@ -2,17 +2,20 @@
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import orjson
 import structlog
 
-from adiuva.chat.messages import AgentJob, ChatJob, ChatResult, TextProduced
+from adiuva.chat.messages import AgentJob, ChatJob, ChatResult, ProducedAction, TextProduced
 from adiuva.errors import AdiuvaError, LlmTimeoutError, LlmUnavailableError, UnavailableError
 from adiuva.llm.protocol import Message, Model, ModelCall, Usage
 from adiuva.runtime import Actor, ActorContext, ActorRef
 from adiuva.sdk import Agent
 
 log = structlog.get_logger(__name__)
+
+Results = tuple[dict[str, Any], ...]
 
 NAME = "orchestrator"
 DEFAULT_AGENT = "task_agent"
@@ -21,16 +24,16 @@ HISTORY_SEEN = 6  # how many earlier messages the router sees: enough for "and d
 ROUTER_TOKENS = 64
 
 ROUTER_PROMPT = """\
-You route messages of a project-management app: classify the intent of the user's last message and choose who answers it.
+You route messages of a project-management app: classify the intent of the user's last message and choose who answers.
 Choose one agent; choose several, in the order in which they should work, only where the message asks for things of
 different agents. The agents:
 {agents}
 Answer with JSON alone: {{"agents": ["name"]}}"""
 
 SYNTHESIS_PROMPT = """\
-Several agents have worked on the user's message, one after another. Write the one answer that the user reads: join what
-they answered, leave nothing out, say nothing twice, and say plainly what failed. Do not mention agents. Their results, as
-JSON:
+Several agents have worked on the user's message, one after another. Write the one answer that the user reads: join
+what they answered, leave nothing out, say nothing twice, and say plainly what failed. Do not mention agents. Their
+results, as JSON:
 {results}"""
 
 
@@ -63,7 +66,14 @@ class Orchestrator(Actor):
         return await self._pipeline(names, payload, ctx, usage)
 
     async def _ask(
-        self, name: str, job: ChatJob, ctx: ActorContext, *, stream: bool, results: tuple = (), memory: dict | None = None
+        self,
+        name: str,
+        job: ChatJob,
+        ctx: ActorContext,
+        *,
+        stream: bool,
+        results: Results = (),
+        memory: dict[str, Any] | None = None,
     ) -> ChatResult:
         message = AgentJob(
             message=job.message,
@@ -80,7 +90,7 @@ class Orchestrator(Actor):
     # classification
 
     async def _classify(self, job: ChatJob) -> tuple[tuple[str, ...], Usage]:
-        """The names of those who are to answer, and what choosing cost. Unsure, or the router at fault: the default agent."""
+        """Who is to answer, and what choosing cost. Unsure, or the router at fault: the default agent."""
         if not job.open_agents:
             msg = "No agent is installed on this server."
             raise UnavailableError(msg)
@@ -109,8 +119,9 @@ class Orchestrator(Actor):
     # several agents
 
     async def _pipeline(self, names: tuple[str, ...], job: ChatJob, ctx: ActorContext, usage: Usage) -> ChatResult:
-        results: list[dict[str, object]] = []
-        actions, memory = [], {}
+        results: list[dict[str, Any]] = []
+        actions: list[ProducedAction] = []
+        memory: dict[str, Any] = {}
         for name in names:
             try:
                 answer = await self._ask(name, job, ctx, stream=False, results=tuple(results), memory=memory)
@@ -126,7 +137,7 @@ class Orchestrator(Actor):
         text, spent = await self._join(job, ctx, results)
         return ChatResult(response=text, actions=tuple(actions), usage=usage + spent)
 
-    async def _join(self, job: ChatJob, ctx: ActorContext, results: list[dict[str, object]]) -> tuple[str, Usage]:
+    async def _join(self, job: ChatJob, ctx: ActorContext, results: list[dict[str, Any]]) -> tuple[str, Usage]:
         texts: list[str] = []
 
         async def on_text(text: str) -> None:

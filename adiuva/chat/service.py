@@ -83,7 +83,9 @@ class Chat:
     def _chosen_agents(self, request: ChatRequest, principal: Principal) -> tuple[str, ...]:
         known = self.registry.names()
         names = tuple(dict.fromkeys(request.agents or ()))
-        unknown = [(f"agents[{index}]", "is not an agent here") for index, name in enumerate(names) if name not in known]
+        unknown = [
+            (f"agents[{index}]", "is not an agent here") for index, name in enumerate(names) if name not in known
+        ]
         if unknown:
             raise ValidationFailedError(unknown)
         for name in names:

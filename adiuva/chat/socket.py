@@ -17,12 +17,11 @@ from aiohttp import WSMessage, WSMsgType, hdrs, web
 
 from adiuva import clock
 from adiuva.auth.service import AUTH, Auth
-from adiuva.chat.messages import ActionProduced, TextProduced
+from adiuva.chat.messages import ActionProduced, ChatResult, TextProduced
 from adiuva.chat.models import ChatRequest
 from adiuva.chat.service import CHAT, Chat, session_result, wire_result
 from adiuva.chat.socket_watch import SOCKETS
 from adiuva.errors import (
-    AdiuvaError,
     GoingAwayError,
     InvalidRequestError,
     OriginNotAllowedError,
@@ -89,6 +88,7 @@ class ChatSocket:
         self._waiting: deque[dict[str, Any]] = deque()
         self._worker: asyncio.Task[None] | None = None
         self._session: Session | None = None
+        self._open_calls: set[str] = set()  # tool calls that the client has yet to answer
         self._cancelling = False
         self._closing = False
 
@@ -185,9 +185,10 @@ class ChatSocket:
     async def _deliver(self, frame: dict[str, Any]) -> None:
         if not isinstance(frame.get("id"), str) or ("result" in frame) == ("error" in frame):
             return await self._send_error(InvalidRequestError("A tool_result has an id, and a result or an error."))
-        if self._session is not None:
-            self._session.send(frame)
-        return None
+        if frame["id"] not in self._open_calls or self._session is None:
+            return await self._send_error(InvalidRequestError("No tool call waits for this result."))
+        self._open_calls.discard(frame["id"])
+        return await self._session.send(frame)
 
     # running
 
@@ -210,43 +211,44 @@ class ChatSocket:
 
     async def _serve(self, frame: dict[str, Any]) -> None:
         """Run one request: its events, then exactly one of done, error and cancelled."""
-        started, outcome = time.monotonic(), "done"
+        started = time.monotonic()
+        last: dict[str, Any] | None
         try:
-            await self._answer(frame)
-            if self._cancelling:
-                outcome = "cancelled"
-                await self._send({"type": "cancelled"})
+            result = await self._answer(frame)
+            last = {"type": "cancelled"} if result is None else {"type": "done", "done": True, **wire_result(result)}
         except UnauthorizedError:
-            outcome = "unauthorized"
+            last = None
             self._waiting.clear()
             await self.ws.close(code=CLOSE_UNAUTHORIZED, message=b"login revoked")
         except ConnectionError:
-            outcome = "disconnected"  # the reader sees it too, and ends the socket
+            last = None  # the reader sees it too, and ends the socket
         except Exception as error:  # noqa: BLE001 - one request's fault never ends the socket
-            outcome = error.code if isinstance(error, AdiuvaError) else "internal_error"
-            await self._send_error(error)
-        finally:
-            self._session = None
-            milliseconds = round((time.monotonic() - started) * 1000, 1)
-            log.info("socket request", outcome=outcome, ms=milliseconds)
+            last = {"type": "cancelled"} if self._cancelling else problems.frame(error)
+        self._session = None
+        self._open_calls.clear()
+        milliseconds = round((time.monotonic() - started) * 1000, 1)
+        outcome = last.get("code", last["type"]) if last else "closed"
+        log.info("socket request", outcome=outcome, ms=milliseconds)
+        if last:
+            await self._send(last)
 
-    async def _answer(self, frame: dict[str, Any]) -> None:
-        principal = await self._auth.refresh_principal(self._login_id)
+    async def _answer(self, frame: dict[str, Any]) -> ChatResult | None:
+        """The answer, its events sent; None where the client has cancelled it."""
+        principal = await self._auth.refresh_principal(self._login_id, self._expires_at)
         hit = await self._limiter.hit(f"user:{principal.user_id}", self._rate_limits[principal.tier])
         if not hit.allowed:
             raise RateLimitedError(retry_after=hit.reset)
         job = self._chat.job(wire.structure(ChatRequest, frame), principal, stream=True)
-        if self._cancelling:
-            return
+        if self._was_cancelled():
+            return None
         async with self._chat.session(job, principal) as session:
             self._session = session
             async for event in session:
-                if self._cancelling:
-                    return
                 await self._send_event(event)
-        if not self._cancelling:
-            result = session_result(session)
-            await self._send({"type": "done", "done": True, **wire_result(result)})
+            return None if self._was_cancelled() else session_result(session)
+
+    def _was_cancelled(self) -> bool:
+        return self._cancelling  # behind a call, since it changes while a request waits
 
     # writing
 

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
-import attrs
 import orjson
 import structlog
 from attrs import define, field
@@ -12,6 +11,7 @@ from adiuva import clock
 from adiuva.chat.messages import ProducedAction
 from adiuva.llm.protocol import Message, Model, ModelCall, ModelTurn, OnText, ToolCall, ToolSpec, Usage
 from adiuva.sdk import Action, Agent, Context, Tool, ToolArgumentsError, ToolError
+from adiuva.sdk.actions import to_json
 
 log = structlog.get_logger(__name__)
 
@@ -25,8 +25,8 @@ GAVE_UP = f"I stopped here: this took more than {MAX_TURNS} steps."
 class ToolLoop:
     """One run of an agent over one message.
 
-    ``on_text`` is None where the answer is wanted whole; ``on_action`` is awaited for each action as soon as its tool has
-    produced it. `run` raises what the model raises; a tool's fault goes to the model as that call's result.
+    ``on_text`` is None where the answer is wanted whole; ``on_action`` is awaited for each action as soon as its tool
+    has produced it. `run` raises what the model raises; a tool's fault goes to the model as that call's result.
     """
 
     agent: Agent
@@ -39,7 +39,7 @@ class ToolLoop:
     messages: list[Message]
     texts: list[str] = field(factory=list)
     actions: list[ProducedAction] = field(factory=list)
-    usage: Usage = Usage()
+    usage: Usage = field(factory=Usage)
 
     async def run(self) -> str:
         """Run to the end; gives the response text, which is all that was passed to ``on_text``."""
@@ -73,7 +73,7 @@ class ToolLoop:
             nonlocal started
             if not started:
                 started = True
-                text = BETWEEN_TURNS + text  # noqa: PLW2901
+                text = BETWEEN_TURNS + text
             append(text)
             if pass_on is not None:
                 await pass_on(text)
@@ -100,7 +100,7 @@ class ToolLoop:
         """Every call has exactly one result, whatever happens in the tool."""
         try:
             result = await self._result(call)
-        except (ToolArgumentsError, ToolError) as error:
+        except ToolError as error:
             result = _encode({"error": str(error)})
         except Exception as error:  # noqa: BLE001 - a third party's code; what it says may hold the user's data
             log.warning("tool failed", agent=self.agent.name, tool=call.name, error=type(error).__name__)
@@ -134,8 +134,8 @@ class ToolLoop:
         produced = ProducedAction(
             id=clock.new_id(),
             action=action.name,
-            params=orjson.loads(_encode(action.params)),  # dates as text, and proof that it is JSON, before anyone sees it
-            requires_confirmation=action.name.startswith("delete_") or bool(action.requires_confirmation),
+            params=orjson.loads(_encode(action.params)),  # proof that it is JSON, before anyone sees it
+            requires_confirmation=action.requires_confirmation,
         )
         self.actions.append(produced)
         await self.on_action(produced)
@@ -143,10 +143,4 @@ class ToolLoop:
 
 
 def _encode(value: object) -> str:
-    return orjson.dumps(value, default=_plain).decode()
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, type) or not attrs.has(type(value)):
-        raise TypeError
-    return attrs.asdict(value, recurse=False)
+    return orjson.dumps(value, default=to_json).decode()
