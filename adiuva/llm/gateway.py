@@ -102,8 +102,9 @@ class _Attempt:
 
     async def run(self, lane: Lane) -> ModelTurn:
         builder = TurnBuilder(model=self.call.model)
+        limit = asyncio.timeout(self.timeout)
         try:
-            async with asyncio.timeout(self.timeout) as limit:
+            async with limit:
                 if self.on_text is None:
                     builder.add(await lane.complete(self.call))
                 else:

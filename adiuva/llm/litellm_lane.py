@@ -63,7 +63,7 @@ class LitellmLane:
         if self._litellm is not None:
             from litellm.llms.custom_httpx.async_client_cleanup import close_litellm_async_clients
 
-            await close_litellm_async_clients()
+            await close_litellm_async_clients()  # type: ignore[no-untyped-call]
 
     async def _ask(self, call: ModelCall, *, stream: bool) -> Any:
         body = openai_wire.request_body(call, model=call.model, stream=stream)

@@ -1,0 +1,212 @@
+"""`offline/rules`: answers model calls by rules, so that everything works on a machine without any model."""
+
+import re
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Any
+
+import orjson
+from attrs import define, field, frozen
+
+from adiuva import clock
+from adiuva.llm.offline import answers
+from adiuva.llm.offline.arguments import Filler, Reference
+from adiuva.llm.offline.choice import agents_in, choose_agents, choose_tool, lookup_tool
+from adiuva.llm.offline.dates import stated_now
+from adiuva.llm.offline.text import Sentence, stems
+from adiuva.llm.protocol import Message, ModelCall, ModelTurn, OnText, ToolCall, ToolSpec, Usage
+
+NAME = "offline/rules"
+_WHO = re.compile(
+    r"\b(?:who|what) are you\b|\bwhat(?:'s| is) (?:this|your) (?:model|name)\b|\b(?:which|what) (?:\w+ )?model\b"
+    r"|\bare you (?:an?|the|really|chatgpt|claude|gemini)\b|\boffline (?:model|stand-in)\b",
+    re.IGNORECASE,
+)
+_WORDS = re.compile(r"\S+\s*|\s+")
+_PRONOUN = re.compile(r"\b(?:it|that|this|them)\b", re.IGNORECASE)
+
+
+@frozen
+class OfflineModel:
+    """A deterministic stand-in for a language model: it works from the schemas of tools alone, whosever they are."""
+
+    async def run(self, call: ModelCall, on_text: OnText | None = None) -> ModelTurn:
+        """Answer by rules, word by word where it is streamed."""
+        turn = _Turn(call=call)
+        answer = turn.decide()
+        text = answer if isinstance(answer, str) else ""
+        tool_calls = () if isinstance(answer, str) else tuple(answer)
+        if on_text is not None:
+            for word in _WORDS.findall(text):
+                await on_text(word)
+        spent = text.split() if text else [part for tool_call in tool_calls for part in tool_call.arguments.split()]
+        prompt = sum(len(message.content.split()) for message in call.messages)
+        usage = Usage(prompt_tokens=prompt, completion_tokens=len(spent))
+        return ModelTurn(text=text, tool_calls=tool_calls, usage=usage, model=NAME)
+
+
+@frozen
+class _Step:
+    """A tool that has run since the user's last message."""
+
+    tool: str
+    result: Any
+
+
+@define(kw_only=True)
+class _Turn:
+    call: ModelCall
+    sentence: Sentence = field(init=False)
+    steps: list[_Step] = field(init=False)
+    known: list[dict[str, Any]] = field(init=False)  # every record that a tool has shown
+
+    def __attrs_post_init__(self) -> None:
+        messages = self.call.messages
+        last = max((at for at, message in enumerate(messages) if message.role == "user"), default=-1)
+        self.sentence = Sentence(messages[last].content if last >= 0 else "")
+        self.steps = _steps(messages[last + 1 :])
+        self.known = [record for step in self.steps for record in answers.records_in(step.result) or ()]
+
+    def decide(self) -> str | list[ToolCall]:
+        """What to say, or which tools to run first."""
+        if not self.call.tools:
+            return self._without_tools()
+        if _WHO.search(self.sentence.text):
+            return answers.IDENTITY
+        tool = choose_tool(self.sentence, self.call.tools)
+        if tool is None:
+            return answers.can_do(self.call.tools)
+        results = [step.result for step in self.steps if step.tool == tool.name]
+        if results and not self._offered(results):
+            names = {str(record["id"]): answers.label(record) for record in self.known if "id" in record}
+            return " ".join(answers.done(tool, result, names) for result in results)
+        return self._use(tool)
+
+    def _offered(self, results: list[Any]) -> list[dict[str, Any]]:
+        """What the tool said that an id could be, after it was given a name in its place, once."""
+        return answers.records_in_error(results[0]) if len(results) == 1 else []
+
+    def _without_tools(self) -> str:
+        """As a router, as the one who joins several agents' answers, or just spoken to."""
+        prompt = "\n".join(message.content for message in self.call.messages if message.role == "system")
+        if agents := agents_in(prompt):
+            return orjson.dumps({"agents": choose_agents(self.sentence, agents)}).decode()
+        results = _results_in(prompt)
+        told = [str(result.get("response") or result.get("error") or "") for result in results]
+        return " ".join(filter(None, told)) or answers.IDENTITY
+
+    def _use(self, tool: ToolSpec) -> str | list[ToolCall]:
+        sentences = _one_each(self.sentence)
+        fillers = [self._filled(tool, sentence) for sentence in sentences]
+        lookups: dict[str, ToolSpec] = {}
+        for reference in (reference for filler in fillers for reference in filler.references):
+            lookup = lookup_tool(reference.noun, self.call.tools)
+            if lookup and lookup.name != tool.name and not any(step.tool == lookup.name for step in self.steps):
+                lookups[lookup.name] = lookup
+        if lookups:
+            return self._calls((lookup, self._filled(lookup, self.sentence, plain=True)) for lookup in lookups.values())
+        for filler in fillers:
+            for reference in filler.references:
+                if problem := self._resolve(filler, reference):
+                    return problem
+        return self._calls((tool, filler) for filler in fillers)
+
+    def _filled(self, tool: ToolSpec, sentence: Sentence, *, plain: bool = False) -> Filler:
+        now = stated_now([message.content for message in self.call.messages]) or clock.now()
+        filler = Filler(sentence=sentence, tool=tool, now=now, mentioned=self._mentioned())
+        if not plain:  # a lookup wants to see all there is
+            filler.fill()
+        return filler
+
+    def _resolve(self, filler: Filler, reference: Reference) -> str:
+        """Put the id of what is meant into the arguments; else say why not."""
+        lookup = lookup_tool(reference.noun, self.call.tools)
+        source = filler.tool.name if lookup is None else lookup.name
+        shown = [step.result for step in self.steps if step.tool == source]
+        if lookup is None:
+            records = self._offered(shown) if shown else []
+            if not records and reference.text:
+                # Some tools answer a name with the ids that there are; where nobody knows, a name is as good.
+                filler.arguments[reference.parameter] = reference.text
+                return ""
+        else:
+            for result in shown:
+                if isinstance(result, dict) and "error" in result:
+                    return f"That did not work: {result['error']}"
+            records = [record for result in shown for record in answers.records_in(result) or () if "id" in record]
+        found = _named(reference.text, records)
+        if found is None:
+            kind = filler.tool.name.split("_")
+            noun = reference.parameter.removesuffix("_id").removesuffix("id") or (kind[-1] if len(kind) > 1 else "")
+            return answers.not_found(noun, reference.text, records)
+        filler.arguments[reference.parameter] = found["id"]
+        return ""
+
+    def _mentioned(self) -> str:
+        """What ``it`` means: the last thing that was named in quotes before."""
+        if not _PRONOUN.search(self.sentence.text):
+            return ""
+        for message in reversed(self.call.messages[:-1]):
+            if message.role in {"user", "assistant"} and (quotes := Sentence(message.content).quotes):
+                return quotes[-1].text
+        return ""
+
+    def _calls(self, wishes: Iterable[tuple[ToolSpec, Filler]]) -> list[ToolCall]:
+        place = len(self.call.messages)
+        return [
+            ToolCall(id=f"call_{place}_{number}", name=tool.name, arguments=orjson.dumps(filler.arguments).decode())
+            for number, (tool, filler) in enumerate(wishes)
+        ]
+
+
+def _steps(messages: Iterable[Message]) -> list[_Step]:
+    names: dict[str, str] = {}
+    steps = []
+    for message in messages:
+        names.update({tool_call.id: tool_call.name for tool_call in message.tool_calls})
+        if message.role == "tool":
+            try:
+                result = orjson.loads(message.content)
+            except orjson.JSONDecodeError:
+                result = message.content
+            steps.append(_Step(names.get(message.tool_call_id or "", ""), result))
+    return steps
+
+
+def _results_in(prompt: str) -> list[dict[str, Any]]:
+    """The agents' results that a prompt for a closing answer holds as a JSON array."""
+    for line in prompt.splitlines():
+        if line.startswith("["):
+            try:
+                results = orjson.loads(line)
+            except orjson.JSONDecodeError:
+                continue
+            return [result for result in results if isinstance(result, dict)]
+    return []
+
+
+def _one_each(sentence: Sentence) -> list[Sentence]:
+    """``Add tasks 'A', 'B' and 'C'`` is three sentences; any other sentence is one."""
+    quotes = sentence.quotes
+    between = [sentence.text[one.end : two.start] for one, two in pairwise(quotes)]
+    if not between or not all(re.fullmatch(r"\s*(?:,|and|, and|&|;)\s*", gap) for gap in between):
+        return [sentence]
+    before, after = sentence.text[: quotes[0].start], sentence.text[quotes[-1].end :]
+    return [Sentence(f"{before}{sentence.text[quote.start : quote.end]}{after}") for quote in quotes]
+
+
+def _named(text: str, records: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The record that ``text`` names; None where there is none, or more than one."""
+    wanted = text.casefold().strip()
+    if not wanted:
+        return None
+    same = [record for record in records if answers.label(record).casefold() == wanted or str(record["id"]) == text]
+    if len(same) == 1:
+        return same[0]
+    words = stems(text)
+    ranked = sorted(
+        ((len(words & stems(answers.label(record))), place) for place, record in enumerate(records)), reverse=True
+    )
+    if not ranked or same or ranked[0][0] * 2 <= len(words) or (len(ranked) > 1 and ranked[1][0] == ranked[0][0]):
+        return None
+    return records[ranked[0][1]]
