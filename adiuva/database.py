@@ -78,10 +78,18 @@ class Acquired:
     ) -> None:
         connection = self._connection
         assert connection is not None
-        lost = connection.is_closed()
+        lost = isinstance(error, _FAULTS) or (isinstance(error, asyncpg.InterfaceError) and _is_lost(connection))
         await self._pool.release(connection)
-        if isinstance(error, _FAULTS) or (lost and isinstance(error, asyncpg.InterfaceError)):
+        if lost:
             raise UnavailableError(retry_after=1) from error
+
+
+def _is_lost(connection: "PoolConnectionProxy[asyncpg.Record]") -> bool:
+    """An ``InterfaceError`` is also how asyncpg tells of a mistake in its use, which is no unavailability."""
+    try:
+        return connection.is_closed()
+    except asyncpg.InterfaceError:  # The pool has let go of it already.
+        return True
 
 
 @define(kw_only=True)

@@ -8,7 +8,7 @@ import fcntl
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -48,14 +48,15 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 async def database_url(postgres: str) -> AsyncIterator[str]:
     """A database of this test's own, migrated."""
-    name = f"test_{uuid4().hex}"
-    server = await asyncpg.connect(postgres)
-    try:
-        await server.execute(f"CREATE DATABASE {name} TEMPLATE template STRATEGY FILE_COPY")
-        yield _database_of(postgres, name)
-        await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    finally:
-        await server.close()
+    async with _new_database(postgres, template="template") as url:
+        yield url
+
+
+@pytest.fixture
+async def empty_database_url(postgres: str) -> AsyncIterator[str]:
+    """A database of this test's own, with nothing in it."""
+    async with _new_database(postgres, template="template0") as url:
+        yield url
 
 
 @pytest.fixture
@@ -75,6 +76,18 @@ async def database(settings: Settings) -> AsyncIterator[Database]:
     database = await Database.connect(settings)
     yield database
     await database.close()
+
+
+@asynccontextmanager
+async def _new_database(dsn: str, *, template: str) -> AsyncIterator[str]:
+    name = f"test_{uuid4().hex}"
+    server = await asyncpg.connect(dsn)
+    try:
+        await server.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+        yield _database_of(dsn, name)
+        await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    finally:
+        await server.close()
 
 
 @contextmanager
