@@ -53,7 +53,7 @@ def not_found(noun: str, text: str, records: Iterable[dict[str, Any]]) -> str:
     """What to say when nothing, or nothing certain, has the name that the user gave."""
     kind = noun.replace("_", " ") or "entry"
     known = [f"'{label(record)}'" for record in records][:_SHOWN]
-    there = f" There is: {', '.join(known)}." if known else f" There is no {kind} at all."
+    there = f" I see {', '.join(known)}." if known else f" There is no {kind} at all."
     return (f"I found no {kind} called '{text}'." if text else f"Which {kind} do you mean?") + there
 
 
@@ -74,7 +74,7 @@ def done(tool: ToolSpec, result: Any, names: dict[str, str]) -> str:
 
 def _acted(action: str, params: dict[str, Any], names: dict[str, str]) -> str:
     verb, *kind = action.split("_")
-    called = next((str(params[name]) for name in LABELS[:5] if params.get(name)), "")
+    called = next((str(params[name]) for name in LABELS[:6] if params.get(name)), "")
     own_id = next(
         (str(value) for name, value in params.items() if name == "id" or name == f"{kind and kind[-1]}_id"), ""
     )

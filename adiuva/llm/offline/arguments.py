@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from adiuva.llm.offline.choice import ToolName
+from adiuva.llm.offline.choice import ToolName, lookup_tool
 from adiuva.llm.offline.dates import FoundDate, find_date, find_time
 from adiuva.llm.offline.schema import properties, values_in
 from adiuva.llm.offline.text import STOP_WORDS, Sentence, Span, blanked, stem, stems
@@ -19,10 +19,12 @@ _CONTENTS = ("content", "body", "text", "markdown", "comment", "message", "note"
 _SEARCHES = ("query", "q", "search", "keyword", "term")
 _UUID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", re.IGNORECASE)
 _NAMED = r"(?:called|named|titled|entitled)\s+"
-_ABOUT = r"\b(?:about|on|regarding|concerning|saying|that says|to|:)\s+(?P<rest>.+)"
-_TAIL = re.compile(r"[\s.,;:!?-]+$")
+_SAYING = r"(?:\b(?:saying|that says|regarding|concerning)\b|:)\s*(?P<rest>.+)"
+_TAIL = re.compile(r"(?:[\s.,;:!?-]|\b(?:to|for|in|on|of|my|our|the|an?|as|with|please|say|says)\b)+$", re.IGNORECASE)
+_ABOUT_IT = rf"\b(?:about|on|{_NAMED})\s*(?P<rest>.+)"
 _LEADING = re.compile(
-    r"^(?:(?:please|kindly|hey|hi|ok|and|also|to|for|that|of|the|a|an|my|me|i|need|have|want|is|as|with|about|new)\b[\s,:]*)+",
+    r"^(?:(?:(?:can|could|would|will) you|please|kindly|hey|hi|ok|and|also|to|for|that|of|the|an?|my|me|i|need|have"
+    r"|want|is|as|with|about|new)\b[\s,:]*)+",
     re.IGNORECASE,
 )
 _RENAME = r"\b(?:rename|retitle|call it|change the (?:title|name))\b"
@@ -44,6 +46,7 @@ class Filler:
 
     sentence: Sentence
     tool: ToolSpec
+    tools: Sequence[ToolSpec]  # all there are
     now: datetime
     mentioned: str = ""  # what the conversation was about before: it, that
     arguments: dict[str, Any] = field(factory=dict)
@@ -158,9 +161,11 @@ class Filler:
         kinds = self._kind_nouns()
         text = self._named_thing(noun)
         if not text and required and (noun in kinds or not noun):
-            text = self._take_quote() or self._rest() or self.mentioned
+            text = self._take_quote() or self._after(_ABOUT_IT) or self._rest() or self.mentioned
         elif not text and required:
             text = self._take_quote()
+        if not required and ToolName.of(self.tool).kind == "read" and lookup_tool(noun, self.tools) is None:
+            return  # a name would filter everything away
         if text or required:
             self.references.append(Reference(parameter=name, noun=noun, text=text, required=required))
 
@@ -207,7 +212,8 @@ class Filler:
             elif required:
                 self.arguments[name] = self._title()
         elif _like(name, _CONTENTS) and (required or name in {"content", "body", "markdown"}) and not updates:
-            self.arguments[name] = self._content()
+            if (text := self._content()) and (required or text not in self.arguments.values()):
+                self.arguments[name] = text
         elif (_like(name, _SEARCHES) or required) and (text := self._take_quote() or self._rest()):
             self.arguments[name] = text
 
@@ -236,15 +242,19 @@ class Filler:
     def _content(self) -> str:
         if text := self._take_quote():
             return text
-        title = next((value for name, value in self.arguments.items() if _like(name, _TITLES)), "")
-        text = self._after(_ABOUT) or self._rest() or title
-        return f"# {title}\n\n{text}" if title and text != title else text or title
+        if about := self._after(r"\babout\s+(?P<rest>.+)"):
+            return f"About {about}."
+        if text := self._after(_SAYING):
+            return text[0].upper() + text[1:]
+        title: str = next((value for name, value in self.arguments.items() if _like(name, _TITLES)), "")
+        return title or self._rest()
 
     def _take_quote(self) -> str:
         return self._quotes.pop(0).text if self._quotes else ""
 
     def _after(self, pattern: str) -> str:
-        text = blanked(self.sentence.text, self._used)
+        date = self._date()
+        text = blanked(self.sentence.text, [*self._used, *([date.span] if date else [])])
         match = re.search(pattern, text, re.IGNORECASE)
         return _TAIL.sub("", " ".join(match["rest"].split())) if match else ""
 

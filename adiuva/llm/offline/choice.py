@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 from attrs import frozen
 
@@ -32,20 +33,28 @@ class ToolName:
         return cls(stem(first), kind, tuple(stem(word) for word in rest if word.lower() not in STOP_WORDS - {"all"}))
 
 
-def choose_tool(sentence: Sentence, tools: Sequence[ToolSpec]) -> ToolSpec | None:
-    """The tool whose name, description and enums match the sentence best; None where none matches well enough."""
-    chooser = _Chooser.of(sentence, tools)
-    scored = [(chooser.score(tool), -place, tool) for place, tool in enumerate(tools)]
+def choose_tool(sentence: Sentence, tools: Sequence[ToolSpec]) -> tuple[ToolSpec, Sentence] | None:
+    """The tool whose name, description and enums match best, and the clause that they match; None where none does well.
+
+    Of "summarise this in a note and add its open points as tasks" one agent has tools for the one clause, one for the
+    other.
+    """
+    scored = [
+        (chooser.score(tool), -place, tool, clause)
+        for clause in clauses_of(sentence)
+        for chooser in [_Chooser.of(clause, tools)]
+        for place, tool in enumerate(tools)
+    ]
     best = max(scored, default=None, key=lambda item: item[:2])
-    return best[2] if best and best[0] >= _ENOUGH else None
+    return best[2:] if best and best[0] >= _ENOUGH else None
 
 
-def lookup_tool(noun: str, tools: Sequence[ToolSpec]) -> ToolSpec | None:
-    """The tool that lists things of a kind without being told anything."""
+def lookup_tool(noun: str, tools: Sequence[ToolSpec], known: AbstractSet[str] = frozenset()) -> ToolSpec | None:
+    """The tool that lists things of a kind, and needs to be told nothing but ``known`` parameters."""
     found = []
     for place, tool in enumerate(tools):
         name = ToolName.of(tool)
-        if name.kind == "read" and noun in name.nouns and not tool.parameters.get("required"):
+        if name.kind == "read" and noun in name.nouns and set(tool.parameters.get("required", ())) <= known:
             # All of a kind rather than some of them.
             found.append(("all" not in name.nouns, len(name.nouns), place, tool))
     return min(found, key=lambda item: item[:3])[3] if found else None
@@ -58,7 +67,7 @@ def agents_in(prompt: str) -> dict[str, str]:
 
 def choose_agents(sentence: Sentence, agents: Mapping[str, str]) -> list[str]:
     """The agents that a sentence asks for, several where its clauses want different ones; none where it is unclear."""
-    clauses = _clauses(sentence)
+    clauses = clauses_of(sentence)
     picked = [name for name in (_best_agent(clause, agents) for clause in clauses) if name]
     if len(clauses) > 1 and len(picked) == len(clauses):
         return list(dict.fromkeys(picked))
@@ -81,11 +90,16 @@ class _Chooser:
         common = frozenset(noun for noun, count in nouns.items() if count * 2 > len(tools))
         rarity = Counter(word for tool in tools for word in stems(tool.description))
         kind, verb = verb_of(sentence)
+        into = sentence.search(r"\b(?:in|into|as) an? (?:new )?(\w+)")
+        if kind == "read" and into and stem(into[1]) in nouns:
+            kind = "create"  # summarise this in a note
         return cls(sentence, kind, verb, noun_weights(sentence), common, rarity)
 
     def score(self, tool: ToolSpec) -> float:
         name = ToolName.of(tool)
         score = 0.0
+        if self.kind == "read" and not self._is_about(tool, name):
+            return score
         if name.kind and name.kind == self.kind:
             score += 4 + (name.verb == self.verb) * 0.5
         elif not name.kind and name.verb in self.weights:
@@ -98,6 +112,12 @@ class _Chooser:
         score += min(2.0, sum(0.5 / self.rarity[word] for word in stems(tool.description) & self.weights.keys()))
         score += sum(0.5 for values in enum_values(tool) if values_in(self.sentence, values))
         return score + self._one_or_many(tool, name)
+
+    def _is_about(self, tool: ToolSpec, name: ToolName) -> bool:
+        """Whether a question has anything to do with a tool: "tell me a joke" has not."""
+        if self.sentence.quotes or self.weights.keys() & set(name.nouns):
+            return True
+        return any(values_in(self.sentence, values) for values in enum_values(tool))
 
     def _one_or_many(self, tool: ToolSpec, name: ToolName) -> float:
         """Reading one thing wants a tool that is given its id; reading many wants one that is not."""
@@ -114,7 +134,7 @@ def noun_weights(sentence: Sentence) -> dict[str, float]:
     weights: dict[str, float] = {}
     before: list[Span] = []
     for place, word in enumerate(sentence.words):
-        after = any(earlier.text.lower() in _AFTER for earlier in before[-2:])
+        after = any(earlier.text.lower() in _AFTER for earlier in before[-2:]) or _has_name(sentence, word)
         if word.text.lower() not in STOP_WORDS:
             weight = (0.5 if after else 1.0) - min(place, 20) / 200
             weights[word.stem] = max(weights.get(word.stem, 0.0), weight)
@@ -122,7 +142,12 @@ def noun_weights(sentence: Sentence) -> dict[str, float]:
     return weights
 
 
-def _clauses(sentence: Sentence) -> list[Sentence]:
+def _has_name(sentence: Sentence, word: Span) -> bool:
+    """Whether a name follows: in ``project Apollo`` the project is told by it, and seldom what is asked for."""
+    return re.match(r"\s+[A-Z]", sentence.text[word.end :]) is not None
+
+
+def clauses_of(sentence: Sentence) -> list[Sentence]:
     """The parts of a sentence, each of which begins with a verb; else the whole."""
     if sentence.quotes:
         masked = "".join("\0" if _quoted(sentence, at) else letter for at, letter in enumerate(sentence.text))
@@ -145,7 +170,9 @@ def _best_agent(sentence: Sentence, agents: Mapping[str, str]) -> str | None:
     words = {name: stems(description) for name, description in agents.items()}
     rarity = Counter(word for known in words.values() for word in known)
     weights = noun_weights(sentence)
-    weights.pop(verb_of(sentence)[1], None)
+    verb = verb_of(sentence)[1]
+    if rarity[verb] != 1:  # all of them create and delete
+        weights.pop(verb, None)
     scores: dict[str, float] = {}
     for name, known in words.items():
         own = stems(name) - {"agent"}

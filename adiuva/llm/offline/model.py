@@ -46,10 +46,16 @@ class OfflineModel:
 
 
 @frozen
+class _Wish:
+    tool: str
+    arguments: dict[str, Any]
+
+
+@frozen
 class _Step:
     """A tool that has run since the user's last message."""
 
-    tool: str
+    wish: _Wish
     result: Any
 
 
@@ -73,11 +79,16 @@ class _Turn:
             return self._without_tools()
         if _WHO.search(self.sentence.text):
             return answers.IDENTITY
-        tool = choose_tool(self.sentence, self.call.tools)
-        if tool is None:
+        chosen = choose_tool(self.sentence, self.call.tools)
+        if chosen is None:
             return answers.can_do(self.call.tools)
-        results = [step.result for step in self.steps if step.tool == tool.name]
-        if results and not self._offered(results):
+        tool, self.sentence = chosen
+        results = [step.result for step in self.steps if step.wish.tool == tool.name]
+        if len(results) > 1 and answers.records_in_error(results[0]):
+            results = results[1:]  # the first was only asked for the ids
+        elif self._offered(results):
+            results = []
+        if results:
             names = {str(record["id"]): answers.label(record) for record in self.known if "id" in record}
             return " ".join(answers.done(tool, result, names) for result in results)
         return self._use(tool)
@@ -96,40 +107,47 @@ class _Turn:
         return " ".join(filter(None, told)) or answers.IDENTITY
 
     def _use(self, tool: ToolSpec) -> str | list[ToolCall]:
-        sentences = _one_each(self.sentence)
-        fillers = [self._filled(tool, sentence) for sentence in sentences]
-        lookups: dict[str, ToolSpec] = {}
-        for reference in (reference for filler in fillers for reference in filler.references):
-            lookup = lookup_tool(reference.noun, self.call.tools)
-            if lookup and lookup.name != tool.name and not any(step.tool == lookup.name for step in self.steps):
-                lookups[lookup.name] = lookup
-        if lookups:
-            return self._calls((lookup, self._filled(lookup, self.sentence, plain=True)) for lookup in lookups.values())
+        """Run the tool, or first those that tell the ids of what the sentence names."""
+        fillers = [self._filled(tool, sentence) for sentence in _one_each(self.sentence)]
+        lookups: list[_Wish] = []
         for filler in fillers:
-            for reference in filler.references:
-                if problem := self._resolve(filler, reference):
+            references = sorted(filler.references, key=lambda one: lookup_tool(one.noun, self.call.tools) is None)
+            for reference in references:
+                lookup = self._lookup(reference, filler)
+                if lookup is not None and lookup.tool != tool.name and not self._results(lookup):
+                    lookups.extend([] if lookup in lookups else [lookup])
+                    break
+                if problem := self._resolve(filler, reference, lookup):
                     return problem
-        return self._calls((tool, filler) for filler in fillers)
+        return self._calls(lookups or [_Wish(tool.name, filler.arguments) for filler in fillers])
 
-    def _filled(self, tool: ToolSpec, sentence: Sentence, *, plain: bool = False) -> Filler:
+    def _filled(self, tool: ToolSpec, sentence: Sentence) -> Filler:
         now = stated_now([message.content for message in self.call.messages]) or clock.now()
-        filler = Filler(sentence=sentence, tool=tool, now=now, mentioned=self._mentioned())
-        if not plain:  # a lookup wants to see all there is
-            filler.fill()
+        filler = Filler(sentence=sentence, tool=tool, tools=self.call.tools, now=now, mentioned=self._mentioned())
+        filler.fill()
         return filler
 
-    def _resolve(self, filler: Filler, reference: Reference) -> str:
+    def _lookup(self, reference: Reference, filler: Filler) -> _Wish | None:
+        tool = lookup_tool(reference.noun, self.call.tools, filler.arguments.keys())
+        if tool is None:
+            return None
+        needed = tool.parameters.get("required", ())
+        return _Wish(tool.name, {name: filler.arguments[name] for name in needed})
+
+    def _results(self, wish: _Wish) -> list[Any]:
+        return [step.result for step in self.steps if step.wish == wish]
+
+    def _resolve(self, filler: Filler, reference: Reference, lookup: _Wish | None) -> str:
         """Put the id of what is meant into the arguments; else say why not."""
-        lookup = lookup_tool(reference.noun, self.call.tools)
-        source = filler.tool.name if lookup is None else lookup.name
-        shown = [step.result for step in self.steps if step.tool == source]
         if lookup is None:
+            shown = [step.result for step in self.steps if step.wish.tool == filler.tool.name]
             records = self._offered(shown) if shown else []
             if not records and reference.text:
                 # Some tools answer a name with the ids that there are; where nobody knows, a name is as good.
                 filler.arguments[reference.parameter] = reference.text
                 return ""
         else:
+            shown = self._results(lookup)
             for result in shown:
                 if isinstance(result, dict) and "error" in result:
                     return f"That did not work: {result['error']}"
@@ -151,38 +169,35 @@ class _Turn:
                 return quotes[-1].text
         return ""
 
-    def _calls(self, wishes: Iterable[tuple[ToolSpec, Filler]]) -> list[ToolCall]:
+    def _calls(self, wishes: Iterable[_Wish]) -> list[ToolCall]:
         place = len(self.call.messages)
         return [
-            ToolCall(id=f"call_{place}_{number}", name=tool.name, arguments=orjson.dumps(filler.arguments).decode())
-            for number, (tool, filler) in enumerate(wishes)
+            ToolCall(id=f"call_{place}_{number}", name=wish.tool, arguments=orjson.dumps(wish.arguments).decode())
+            for number, wish in enumerate(wishes)
         ]
 
 
 def _steps(messages: Iterable[Message]) -> list[_Step]:
-    names: dict[str, str] = {}
+    wishes: dict[str, _Wish] = {}
     steps = []
     for message in messages:
-        names.update({tool_call.id: tool_call.name for tool_call in message.tool_calls})
-        if message.role == "tool":
-            try:
-                result = orjson.loads(message.content)
-            except orjson.JSONDecodeError:
-                result = message.content
-            steps.append(_Step(names.get(message.tool_call_id or "", ""), result))
+        wishes.update({call.id: _Wish(call.name, _json(call.arguments)) for call in message.tool_calls})
+        if message.role == "tool" and message.tool_call_id in wishes:
+            steps.append(_Step(wishes[message.tool_call_id], _json(message.content)))
     return steps
+
+
+def _json(text: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text
 
 
 def _results_in(prompt: str) -> list[dict[str, Any]]:
     """The agents' results that a prompt for a closing answer holds as a JSON array."""
-    for line in prompt.splitlines():
-        if line.startswith("["):
-            try:
-                results = orjson.loads(line)
-            except orjson.JSONDecodeError:
-                continue
-            return [result for result in results if isinstance(result, dict)]
-    return []
+    results: Any = next((_json(line) for line in prompt.splitlines() if line.startswith("[")), [])
+    return [result for result in results if isinstance(result, dict)] if isinstance(results, list) else []
 
 
 def _one_each(sentence: Sentence) -> list[Sentence]:

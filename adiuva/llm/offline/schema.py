@@ -7,6 +7,8 @@ from adiuva.llm.offline.text import Sentence, Span
 from adiuva.llm.offline.verbs import SYNONYMS
 from adiuva.llm.protocol import ToolSpec
 
+_DEEPEST = 10  # a schema may refer to itself
+
 
 def properties(tool: ToolSpec) -> dict[str, dict[str, Any]]:
     """Each parameter's schema, with references followed and a permitted null left out."""
@@ -14,18 +16,17 @@ def properties(tool: ToolSpec) -> dict[str, dict[str, Any]]:
     return {name: plain(schema, root) for name, schema in root.get("properties", {}).items()}
 
 
-def plain(schema: Any, root: Mapping[str, Any]) -> dict[str, Any]:
+def plain(schema: Any, root: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:
     """The schema that says what a value is like, whatever it is wrapped in."""
-    if not isinstance(schema, dict):
+    if not isinstance(schema, dict) or depth > _DEEPEST:
         return {}
-    schema = dict[str, Any](schema)
     if "$ref" in schema:
         target: Any = root
         for part in str(schema["$ref"]).removeprefix("#/").split("/"):
             target = target.get(part, {}) if isinstance(target, dict) else {}
-        return plain(target, root)
+        return plain(target, root, depth + 1)
     for union in ("anyOf", "oneOf", "allOf"):
-        options = [plain(option, root) for option in schema.get(union, ())]
+        options = [plain(option, root, depth + 1) for option in schema.get(union, ())]
         if chosen := next((option for option in options if option.get("type") != "null"), None):
             return {**chosen, **{key: value for key, value in schema.items() if key != union}}
     kind = schema.get("type")
@@ -33,7 +34,7 @@ def plain(schema: Any, root: Mapping[str, Any]) -> dict[str, Any]:
         schema = {**schema, "type": next((name for name in kind if name != "null"), "string")}
     if "const" in schema:
         schema = {**schema, "enum": [schema["const"]]}
-    return schema
+    return dict(schema)
 
 
 def enum_values(tool: ToolSpec) -> list[Sequence[Any]]:

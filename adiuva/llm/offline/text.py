@@ -3,9 +3,12 @@
 import re
 from collections.abc import Iterable
 
-from attrs import Factory, field, frozen
+from attrs import field, frozen
 
-_QUOTE = re.compile(r"(?<!\w)'(.+?)'(?!\w)|\"(.+?)\"|\u201c(.+?)\u201d|\u2018(.+?)\u2019|\u00ab(.+?)\u00bb|`(.+?)`")
+_QUOTE = re.compile(
+    r"(?<!\w)'(.{1,2000}?)'(?!\w)|\"(.{1,2000}?)\"|`(.{1,2000}?)`"
+    r"|\u201c(.{1,2000}?)\u201d|\u2018(.{1,2000}?)\u2019|\u00ab(.{1,2000}?)\u00bb"
+)
 _WORD = re.compile(r"[^\W_]+(?:['\u2019][a-z]+)?")
 _DOUBLED = re.compile(r"([bgmnprt])\1$")
 
@@ -57,10 +60,18 @@ class Sentence:
     """What the user wrote. ``words`` are those outside of quotes."""
 
     text: str
-    quotes: tuple[Span, ...] = field(init=False, default=Factory(lambda self: _quotes(self.text), takes_self=True))
-    words: tuple[Span, ...] = field(
-        init=False, default=Factory(lambda self: _words(self.text, self.quotes), takes_self=True)
-    )
+    quotes: tuple[Span, ...] = field(init=False)
+    words: tuple[Span, ...] = field(init=False)
+
+    @quotes.default
+    def _find_quotes(self) -> tuple[Span, ...]:
+        found = _QUOTE.finditer(self.text)
+        return tuple(Span(next(filter(None, match.groups())).strip(), *match.span()) for match in found)
+
+    @words.default
+    def _find_words(self) -> tuple[Span, ...]:
+        found = _WORD.finditer(blanked(self.text, self.quotes))
+        return tuple(Span(match[0], *match.span()) for match in found)
 
     @property
     def stems(self) -> frozenset[str]:
@@ -89,13 +100,3 @@ def blanked(text: str, spans: Iterable[Span]) -> str:
     for span in spans:
         text = text[: span.start] + " " * (span.end - span.start) + text[span.end :]
     return text
-
-
-def _quotes(text: str) -> tuple[Span, ...]:
-    found = _QUOTE.finditer(text)
-    return tuple(Span(next(filter(None, match.groups())).strip(), *match.span()) for match in found)
-
-
-def _words(text: str, quotes: tuple[Span, ...]) -> tuple[Span, ...]:
-    found = _WORD.finditer(blanked(text, quotes))
-    return tuple(Span(match[0], *match.span()) for match in found)
