@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from functools import cache
 from typing import Any, TypeVar
+from uuid import UUID
 
 import attrs
 import orjson
@@ -125,6 +126,8 @@ def _plain(value: Any) -> Any:
     cls = type(value)
     if attrs.has(cls):
         return {name: getattr(value, name) for name in _names(cls)}
+    if isinstance(value, UUID):  # asyncpg's own class of it
+        return str(value)
     if isinstance(value, bytes | bytearray | memoryview):
         return base64.b64encode(value).decode()
     if isinstance(value, set | frozenset):
