@@ -191,12 +191,13 @@ class Cell:
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the asker's
             request.end(error=error)
         except BaseException as error:
-            cancelled = isinstance(error, asyncio.CancelledError)
-            if request.reason is None:
-                log.exception("handler crashed", actor=self.actor.name, message_id=request.envelope.id)
+            asked_to = request.reason is not None
             request.end(error=HandlerCrashedError())
-            if isinstance(error, _FATAL) or (cancelled and task.cancelling() > (request.reason is not None)):
+            cancelled = isinstance(error, asyncio.CancelledError)
+            if isinstance(error, _FATAL) or (cancelled and task.cancelling() > asked_to):
                 raise
+            if not asked_to:
+                log.exception("handler crashed", actor=self.actor.name, message_id=request.envelope.id)
         else:
             request.end(value=value)
 

@@ -58,7 +58,9 @@ def gate() -> Gate:
 def start(system: ActorSystem) -> Start:
     """Start an actor that handles its messages with the function given."""
 
-    async def start_actor(receive: Receive, *, name: str = "actor", capacity: int = 1000, concurrency: int = 1) -> ActorRef:
+    async def start_actor(
+        receive: Receive, *, name: str = "actor", capacity: int = 1000, concurrency: int = 1
+    ) -> ActorRef:
         return await system.start(FunctionActor(name, receive, capacity=capacity, concurrency=concurrency))
 
     return start_actor

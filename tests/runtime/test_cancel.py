@@ -218,7 +218,13 @@ async def test_a_child_inherits_user_tier_deadline_and_trace(start: Start) -> No
         return await ctx.ask(child_ref, payload)
 
     ref = await start(parent, name="parent")
-    assert await ref.ask(1, user="ada", tier="pro", deadline=9e9, trace={"a": "b"}) == (1, "ada", "pro", 9e9, {"a": "b"})
+    assert await ref.ask(1, user="ada", tier="pro", deadline=9e9, trace={"a": "b"}) == (
+        1,
+        "ada",
+        "pro",
+        9e9,
+        {"a": "b"},
+    )
 
 
 async def test_a_passed_deadline_cancels_the_handler(start: Start, gate: Gate) -> None:
