@@ -141,7 +141,10 @@ class Auth:
             InvalidTokenError: it is invalid, has expired, or its login was revoked.
         """
         claims = self._access.verify(token)
-        return await self._principal(claims.login_id, claims.expires_at)
+        principal = await self._principal(claims.login_id, claims.expires_at)
+        if principal.user_id != claims.user_id:
+            raise InvalidTokenError
+        return principal
 
     async def issue_ticket(self, principal: Principal) -> Ticket:
         """A ticket that opens one WebSocket within the next seconds, for as long as the access token would."""

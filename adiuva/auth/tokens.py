@@ -71,8 +71,8 @@ class AccessTokens:
             if claims["type"] != "access":
                 raise InvalidTokenError
             login_id, _, _ = claims["jti"].partition(".")
-            return AccessClaims(UUID(claims["sub"]), UUID(login_id), datetime.fromtimestamp(claims["exp"], UTC))
-        except (jwt.InvalidTokenError, ValueError, OverflowError):
+            return AccessClaims(UUID(claims["sub"]), UUID(login_id), datetime.fromtimestamp(int(claims["exp"]), UTC))
+        except (jwt.InvalidTokenError, ValueError, OverflowError, OSError):  # the last two: a time out of range
             raise InvalidTokenError from None
 
 
