@@ -23,6 +23,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _MARK: Final = "__adiuva_tool__"
 _CONVERTER: Final = strict_converter()
+_POSITIONAL: Final = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 @overload
@@ -206,9 +207,7 @@ def _object(properties: dict[str, Schema], required: list[str]) -> Schema:
 
 def _check_context(parameters: list[inspect.Parameter], method: Any, names: Mapping[str, Any]) -> None:
     usage = "a tool takes self, then ctx: Context, then its arguments"
-    if len(parameters) < 2 or any(
-        parameter.kind is not parameter.POSITIONAL_OR_KEYWORD for parameter in parameters[:2]
-    ):
+    if len(parameters) < 2 or any(parameter.kind not in _POSITIONAL for parameter in parameters[:2]):
         raise DefinitionError(usage)
     annotation = parameters[1].annotation
     if isinstance(annotation, str) and annotation.rpartition(".")[2] == "Context":
@@ -268,7 +267,7 @@ def _returns_action(name: str, signature: inspect.Signature, method: Any, names:
             annotation = _resolved(annotation, method, names)
         except (NameError, TypeError, SyntaxError, AttributeError):
             return "Action" in annotation
-    return annotation is Action or any(_mentions_action(argument) for argument in get_args(annotation))
+    return _mentions_action(annotation)
 
 
 def _mentions_action(annotation: Any) -> bool:
