@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from adiuva.llm.direct_lane import DirectLane
 from adiuva.llm.gateway import Gateway
 from adiuva.llm.lane import Lane
 from adiuva.llm.litellm_lane import LitellmLane
@@ -21,6 +22,7 @@ TOOL = ToolSpec(
     parameters={"type": "object", "properties": {"title": {"type": "string"}}, "required": ["title"]},
 )
 LANES = [
+    pytest.param(DirectLane, id="direct"),
     # LiteLLM takes seconds to import: all its tests run in one process, which does that once.
     pytest.param(LitellmLane, id="litellm", marks=pytest.mark.xdist_group("litellm")),
 ]

@@ -44,6 +44,9 @@ class OfflineModel:
         usage = Usage(prompt_tokens=prompt, completion_tokens=len(spent))
         return ModelTurn(text=text, tool_calls=tool_calls, usage=usage, model=NAME)
 
+    async def close(self) -> None:
+        """There is nothing to close."""
+
 
 @frozen
 class _Wish:

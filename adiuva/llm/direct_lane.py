@@ -1,0 +1,146 @@
+"""The lane straight to endpoints that speak OpenAI's wire: one shared session, and as little as possible per token."""
+
+import re
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.request import getproxies
+
+import aiohttp
+import orjson
+from attrs import define, field
+
+from adiuva.clock import now
+from adiuva.llm import openai_wire
+from adiuva.llm.faults import ProviderFault, retry_after
+from adiuva.llm.lane import Delta, ToolFragment
+from adiuva.llm.protocol import ModelCall, Usage
+from adiuva.llm.providers import Endpoint, Endpoints
+from adiuva.llm.sse import SseParser, SseTooLargeError
+
+_CONNECT_SECONDS = 10.0
+_LARGEST_ERROR = 64 * 1024
+_REASONING = re.compile(r"(?:openai/)?(?:o\d|gpt-(?:[5-9]|\d\d))")  # these take no temperature but their own
+_OPENAI_HOST = "https://api.openai.com/"
+
+
+@define(kw_only=True)
+class DirectLane:
+    """Any provider of the table in ``providers``, and whatever ``LLM_API_BASE`` points to."""
+
+    endpoints: Endpoints
+    _session: aiohttp.ClientSession | None = field(default=None, init=False, repr=False)
+
+    async def start(self) -> None:
+        """Open the session."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                # The agents' concurrency limits the calls; a second limit here would only make them wait unseen.
+                connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
+                trust_env=bool(getproxies()),  # looked up per call, and rarely there
+                headers={"Accept-Encoding": "identity"},  # small chunks gain nothing from being unpacked
+            )
+
+    async def close(self) -> None:
+        """Close the session."""
+        if self._session is not None:
+            session, self._session = self._session, None
+            await session.close()
+
+    async def complete(self, call: ModelCall) -> Delta:
+        """Answer at once."""
+        async with self._post(call, stream=False) as response:
+            return openai_wire.answer_of(_json(await response.read()))
+
+    async def stream(self, call: ModelCall) -> AsyncGenerator[Delta, None]:
+        """Answer in deltas; those that came in one piece, as when the reader is slower than the model, are merged."""
+        parser = SseParser()
+        async with self._post(call, stream=True) as response:
+            if response.content_type == "application/json":  # some servers do not stream
+                yield openai_wire.answer_of(_json(await response.read()))
+                return
+            async for chunk in response.content.iter_any():
+                events = parser.feed(chunk)
+                if events and (delta := _merged(events)) is not None:
+                    yield delta
+            if (delta := _merged(parser.end())) is not None:
+                yield delta
+
+    @asynccontextmanager
+    async def _post(self, call: ModelCall, *, stream: bool) -> AsyncIterator[aiohttp.ClientResponse]:
+        endpoint = self.endpoints.find(call.model)
+        body = openai_wire.request_body(call, model=endpoint.model, stream=stream)
+        _adapt(body, endpoint)
+        headers = {"Content-Type": "application/json"}
+        if endpoint.key:
+            headers["Authorization"] = f"Bearer {endpoint.key}"
+        assert self._session is not None
+        answered = False
+        try:
+            response = await self._session.post(
+                endpoint.url, data=orjson.dumps(body), headers=headers, allow_redirects=False
+            )
+            try:
+                answered = True
+                if response.status != 200:
+                    raise await self._refusal(response, call.model)
+                yield response
+            finally:
+                # Whole answers have given their connection back; closing any other tells the provider to stop.
+                response.close()
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            fault = ProviderFault("broken" if answered else "connection")
+        except SseTooLargeError:
+            fault = ProviderFault("nonsense")
+        else:
+            return
+        raise fault
+
+    async def _refusal(self, response: aiohttp.ClientResponse, model: str) -> ProviderFault:
+        body = await response.content.read(_LARGEST_ERROR)
+        try:
+            error = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            error = None
+        fault = openai_wire.error_of(error, status=response.status, retry_after=retry_after(response.headers, now()))
+        fault.hint = self.endpoints.hint(model)
+        return fault
+
+
+def _adapt(body: dict[str, Any], endpoint: Endpoint) -> None:
+    """Leave out what a model does not take."""
+    if endpoint.provider != "openai" and not endpoint.model.startswith("openai/"):
+        return
+    if _REASONING.match(endpoint.model):
+        body.pop("temperature", None)
+    if "max_tokens" in body and endpoint.url.startswith(_OPENAI_HOST):
+        body["max_completion_tokens"] = body.pop("max_tokens")
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        pass
+    raise ProviderFault("nonsense")
+
+
+def _merged(events: list[bytes]) -> Delta | None:
+    """The deltas of these events as one; None where there is nothing in them."""
+    if len(events) == 1 and events[0] != b"[DONE]":
+        return openai_wire.delta_of(_json(events[0]))
+    texts: list[str] = []
+    tools: list[ToolFragment] = []
+    usage: Usage | None = None
+    finished = False
+    for event in events:
+        if event == b"[DONE]":
+            finished = True
+            continue
+        delta = openai_wire.delta_of(_json(event))
+        texts.append(delta.text)
+        tools.extend(delta.tools)
+        usage = delta.usage or usage
+        finished = finished or delta.finished
+    return Delta(text="".join(texts), tools=tuple(tools), usage=usage, finished=finished) if events else None
