@@ -78,9 +78,12 @@ async def _http(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _model(app: web.Application) -> AsyncIterator[None]:
-    if MODEL not in app:
-        app[MODEL] = build_model(app[SETTINGS])
+    if MODEL in app:
+        yield
+        return
+    model = app[MODEL] = build_model(app[SETTINGS])
     yield
+    await model.close()
 
 
 async def _actors(app: web.Application) -> AsyncIterator[None]:
@@ -109,7 +112,7 @@ async def _actors(app: web.Application) -> AsyncIterator[None]:
             concurrency=settings.agent_concurrency,
         )
     )
-    models = model_names(settings)
+    models = model_names(settings) or ("",)  # none configured: whatever is asked, the model says so
     app[CHAT] = Chat(
         registry=registry,
         orchestrator=orchestrator,

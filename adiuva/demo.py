@@ -17,7 +17,7 @@ EMAIL = "demo@example.com"
 SENTENCES = (
     "Add a high priority task 'Call the bank' for tomorrow",
     "Mark 'Call the bank' as done",
-    "Write a note titled 'Kickoff' that says we start on Monday",
+    "Write a note titled 'Kickoff' saying 'We start on Monday at nine'",
 )
 
 
@@ -25,6 +25,7 @@ async def demo() -> bool:
     """Run it and print it; everything it makes is in a folder that is gone afterwards. False where an answer failed."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="adiuva-demo-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o711)  # run by root, PostgreSQL takes another user and has to pass
         settings = Settings(
             data_dir=Path(folder),
             port=0,

@@ -11,14 +11,17 @@ import structlog
 from aiohttp import web
 
 from adiuva import __version__
-from adiuva.app import create_app
+from adiuva.app import MODEL, create_app
+from adiuva.chat.service import CHAT
 from adiuva.errors import AdiuvaError
+from adiuva.llm.gateway import Gateway
 from adiuva.settings import Settings
 
 log = structlog.get_logger(__name__)
 
 GRACE_SECONDS = 10.0  # what running requests have once the server is told to stop
 KEEPALIVE_SECONDS = 75.0
+WARM_UP_AFTER_SECONDS = 1.0
 
 
 class CannotListenError(AdiuvaError):
@@ -47,12 +50,21 @@ async def _serve(settings: Settings) -> None:
     # What start-up made lives as long as the process: a full collection need not walk it again and stop the loop.
     gc.collect()
     gc.freeze()
+    warming = asyncio.create_task(_warm_up(runner.app))
     try:
         await stop.wait()
         log.info("stopping")
     finally:
+        warming.cancel()
         await runner.cleanup()
     log.info("stopped")
+
+
+async def _warm_up(app: web.Application) -> None:
+    """Load what the first call of the model would have to wait for (LiteLLM takes seconds), once clients are served."""
+    await asyncio.sleep(WARM_UP_AFTER_SECONDS)
+    if isinstance(model := app[MODEL], Gateway):
+        await model.warm_up(app[CHAT].models[0])
 
 
 async def start(settings: Settings) -> web.AppRunner:

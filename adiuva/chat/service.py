@@ -22,7 +22,7 @@ class Chat:
 
     registry: AgentRegistry
     orchestrator: ActorRef
-    models: tuple[str, ...]  # what clients may ask for, the default one first
+    models: tuple[str, ...]  # what clients may ask for, the default one first; it is empty where none is configured
     router_model: str
     deadline_seconds: float
 
@@ -78,6 +78,7 @@ class Chat:
         return [
             {"id": name, "default": index == 0, "available": index == 0 or models_open_to(tier)}
             for index, name in enumerate(self.models)
+            if name
         ]
 
     def _chosen_agents(self, request: ChatRequest, principal: Principal) -> tuple[str, ...]:

@@ -36,6 +36,10 @@ class Gateway:
     wait_max: float = 8.0
     _lanes: list[Lane] = field(factory=list, init=False)
 
+    async def warm_up(self, model: str) -> None:
+        """Get the lane of ``model`` ready, which otherwise its first call waits for."""
+        await self._ready_lane(model)
+
     async def close(self) -> None:
         """Close the lanes' idle connections."""
         for lane in self._lanes:
