@@ -103,7 +103,7 @@ class _Loader:
         self._manager.add_hookspecs(hookspecs)
 
     def load(self, entry: EntryPoint) -> None:
-        if {entry.name, _distribution(entry)} & {*self._to_block}:
+        if entry.name in self._to_block or _distribution(entry) in map(_normalised, self._to_block):
             self.blocked.append(entry.name)
             return
         with self._guard(entry):
@@ -200,7 +200,11 @@ def _check_agent(agent: Any) -> None:
 
 
 def _distribution(entry: EntryPoint) -> str:
-    return entry.dist.name if entry.dist else ""
+    return _normalised(entry.dist.name) if entry.dist else ""
+
+
+def _normalised(distribution: str) -> str:
+    return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
 def _version(entry: EntryPoint) -> str:
@@ -208,5 +212,5 @@ def _version(entry: EntryPoint) -> str:
 
 
 def _load_order(entry: EntryPoint) -> tuple[bool, str, str]:
-    distribution = re.sub(r"[-_.]+", "-", _distribution(entry)).lower()
+    distribution = _distribution(entry)
     return distribution not in FIRST_PARTY, distribution, entry.name
