@@ -1,0 +1,102 @@
+"""Starting the server as its operator does: what is refused, what is said, how long it takes."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from adiuva.testing.serving import NotServingError, Served
+
+pytestmark = pytest.mark.proof
+
+Serve = Callable[..., Served]
+SECRET = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
+
+
+@pytest.mark.parametrize("secret", ["", "secret", "change-me-change-me-change-me-change-me"])
+def test_prod_with_a_default_or_short_secret_ends_within_5_seconds_and_names_the_variable(
+    serve: Serve, secret: str
+) -> None:
+    """AU5."""
+    begin = time.perf_counter()
+    with pytest.raises(NotServingError) as refused:
+        serve(ENV="prod", JWT_SECRET=secret)
+    status, output = refused.value.args
+    assert time.perf_counter() - begin < 5
+    assert status != 0
+    assert "JWT_SECRET" in output
+    assert "Traceback" not in output
+
+
+def test_all_faults_are_told_at_once(serve: Serve) -> None:
+    with pytest.raises(NotServingError) as refused:
+        serve(ENV="test", PORT="http", DEFAULT_TIER="gold")
+    status, output = refused.value.args
+    assert status != 0
+    assert all(f"{name}='" in output for name in ("ENV", "PORT", "DEFAULT_TIER"))
+
+
+def test_a_second_server_on_one_data_dir_says_so_and_stops(serve: Serve) -> None:
+    first = serve()
+    with pytest.raises(NotServingError) as refused:
+        serve()
+    status, output = refused.value.args
+    assert status != 0
+    assert f"process {first.process.pid}" in output
+    assert "DATA_DIR" in output
+    assert "Traceback" not in output
+    assert first.call("GET", "/health")[0] == 200
+
+
+def test_a_given_database_whose_schema_is_behind_is_refused_with_what_to_do(
+    serve: Serve, empty_database_url: str
+) -> None:
+    with pytest.raises(NotServingError) as refused:
+        serve(DATABASE_URL=empty_database_url)
+    status, output = refused.value.args
+    assert status != 0
+    assert "run `adiuva migrate`" in output
+    assert "Traceback" not in output
+
+
+def test_a_database_that_is_not_there_is_told(serve: Serve) -> None:
+    with pytest.raises(NotServingError) as refused:
+        serve(DATABASE_URL="postgresql://me:canary@127.0.0.1:1/adiuva")
+    status, output = refused.value.args
+    assert status != 0
+    assert "DATABASE_URL" in output
+    assert "canary" not in output
+    assert "Traceback" not in output
+
+
+def test_a_data_dir_that_cannot_be_written_is_told(serve: Serve) -> None:
+    with pytest.raises(NotServingError) as refused:
+        serve(DATA_DIR="/dev/null/data", JWT_SECRET=SECRET)
+    status, output = refused.value.args
+    assert status != 0
+    assert "DATA_DIR='/dev/null/data' cannot be used: Not a directory" in output
+    assert "Traceback" not in output
+
+
+def test_with_an_existing_data_folder_health_answers_within_a_second_and_a_half(serve: Serve) -> None:
+    assert serve().stop() == 0
+    spans = []
+    for _ in range(3):
+        begin = time.perf_counter()
+        served = serve()
+        assert served.call("GET", "/health")[0] == 200
+        spans.append(time.perf_counter() - begin)
+        assert served.stop() == 0
+    assert min(spans) < 1.5
+
+
+def test_what_was_acknowledged_outlives_a_server_that_is_killed(serve: Serve) -> None:
+    credentials = {"email": "kept@example.org", "password": "correct horse"}
+    served = serve()
+    assert served.call("POST", "/auth/register", credentials)[0] == 201
+    served.process.kill()
+    served.process.wait()
+    again = serve()
+    status, tokens = again.call("POST", "/auth/login", credentials)
+    assert status == 200
+    assert again.call("GET", "/auth/me", token=tokens["access_token"])[1]["email"] == "kept@example.org"
