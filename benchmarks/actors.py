@@ -1,7 +1,7 @@
 """Round trips of asks and streamed events, ours beside others, in one process: ``python benchmarks/actors.py``.
 
-Ours, a bare queue and autogen-core run on one uvloop, pykka on its own thread. They take turns in short rounds, so that what
-else the machine does hits them alike; printed are the medians over the rounds.
+Ours, a bare queue and autogen-core run on one uvloop, pykka on its own thread. They take turns in short rounds, so that
+what else the machine does hits them alike; printed are the medians over the rounds.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from attrs import frozen
 from autogen_core import AgentId, MessageContext, RoutedAgent, SingleThreadedAgentRuntime, message_handler
 from pydantic import BaseModel
 
-from adiuva.runtime import Actor, ActorContext, ActorSystem
+from adiuva.runtime import Actor, ActorContext, ActorRef, ActorSystem
 
 Round = Callable[[int], Awaitable[None]]
 """Does something so many times, one after another."""
@@ -45,6 +45,7 @@ class Contender:
 
 class Echo(Actor):
     async def receive(self, payload: Any, ctx: ActorContext) -> Any:
+        del ctx
         return payload
 
 
@@ -57,17 +58,18 @@ class Stream(Actor):
 class Relay(Actor):
     """Forwards what another actor emits, as the orchestrator does."""
 
-    async def receive(self, payload: int, ctx: ActorContext) -> None:
-        await ctx.ask(self.behind, payload)
-
-    def __init__(self, name: str, behind: Any) -> None:
+    def __init__(self, name: str, behind: ActorRef) -> None:
         super().__init__(name)
-        self.behind = behind
+        self._behind = behind
+
+    async def receive(self, payload: int, ctx: ActorContext) -> None:
+        await ctx.ask(self._behind, payload)
 
 
 class AutogenEcho(RoutedAgent):
     @message_handler
-    async def on_message(self, message: Message, ctx: MessageContext) -> Message:
+    async def echo(self, message: Message, ctx: MessageContext) -> Message:
+        del ctx
         return message
 
 
@@ -150,7 +152,7 @@ async def ours() -> AsyncIterator[tuple[Round, Round, Round, Round]]:
     echo, stream = await system.start(Echo("echo")), await system.start(Stream("stream"))
     relay = await system.start(Relay("relay", stream))
 
-    def streaming(ref: Any) -> Round:
+    def streaming(ref: ActorRef) -> Round:
         async def events(times: int) -> None:
             async with ref.stream(times) as session:
                 async for _ in session:

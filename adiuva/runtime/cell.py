@@ -1,10 +1,10 @@
 """What keeps an actor running: its mailbox, its workers, its start and its stop."""
 
 import asyncio
-import contextvars
-import time
 from collections.abc import Callable, Coroutine
+from contextvars import copy_context
 from itertools import count
+from time import monotonic
 from typing import Any, NoReturn
 
 import structlog
@@ -16,16 +16,9 @@ from adiuva.runtime.errors import HandlerCrashedError
 from adiuva.runtime.mailbox import Mailbox
 from adiuva.runtime.messages import Counters, State
 from adiuva.runtime.request import Request
+from adiuva.runtime.supervision import FATAL, pause_before, try_to_start
 
 log = structlog.get_logger(__name__)
-
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 30.0
-_FATAL = (KeyboardInterrupt, GeneratorExit)  # not the handler's: the process is to end, or the task is being destroyed
-
-
-def pause_before(attempt: int) -> float:
-    """Seconds to wait before start ``attempt``, counted from 1 for the first repetition."""
-    return min(FIRST_PAUSE * 2.0 ** min(attempt - 1, 20), LONGEST_PAUSE)
 
 
 def _not_started() -> UnavailableError:
@@ -47,7 +40,7 @@ class Cell:
         self.loop = asyncio.get_running_loop()
         self.state: State = "starting"
         self.start_error: str | None = None  # the class of what the last start raised
-        self._context = contextvars.copy_context()
+        self._context = copy_context()
         self._mailbox: Mailbox[Request] = Mailbox()
         self._limit = actor.capacity + actor.concurrency
         self._running: set[Request] = set()
@@ -66,7 +59,7 @@ class Cell:
     @property
     def busy(self) -> bool:
         """Whether any message waits or is being handled."""
-        return bool(self._running) or len(self._mailbox) > 0
+        return bool(self._running) or self._mailbox.size > 0
 
     def counters(self) -> Counters:
         """The counters as they are now."""
@@ -78,7 +71,7 @@ class Cell:
             refused=self._refused,
             cancelled=self._cancelled,
             expired=self._expired,
-            queued=len(self._mailbox),
+            queued=self._mailbox.size,
             running=len(self._running),
             starts_failed=self._starts_failed,
             wait_seconds_total=self._wait_seconds,
@@ -91,7 +84,7 @@ class Cell:
         self._received += 1
         if self.state != "running":
             self._check_open(request)
-        if len(self._mailbox) + len(self._running) >= self._limit:
+        if self._mailbox.size + len(self._running) >= self._limit:
             self._refuse(OverloadedError(retry_after=1))
         deadline = request.envelope.deadline
         if deadline is not None and request.parent is None:  # a child is cancelled by its parent's
@@ -100,7 +93,7 @@ class Cell:
                 self._expired += 1
                 raise DeadlineExceededError
             request.timer = self.loop.call_later(left, request.expire)
-        request.queued_at = time.monotonic()
+        request.queued_at = monotonic()
         self._mailbox.put(request.envelope.user, request)
         if self.state != "starting":
             self._wake()
@@ -126,7 +119,7 @@ class Cell:
             self._workers.discard(worker)
             self._abandoned.add(worker)
             worker.add_done_callback(self._abandoned.discard)
-            if self._mailbox:
+            if self._mailbox.size:
                 self._wake()
 
     def settle(self, request: Request) -> None:
@@ -164,24 +157,23 @@ class Cell:
         assert task is not None
         try:
             while self.state != "stopped":
-                request = self._mailbox.take()
-                if request is None:
+                if (request := self._mailbox.take()) is not None:
+                    await self._handle(request, task)
+                    if task.cancelling() or task not in self._workers or copy_context() != self._context:
+                        return
+                if not self._mailbox.size:
                     waiter = self.loop.create_future()
                     self._idle.append(waiter)
                     await waiter
-                    continue
-                await self._handle(request, task)
-                if task.cancelling() or task not in self._workers or contextvars.copy_context() != self._context:
-                    return
         finally:
             self._workers.discard(task)
-            if self._mailbox and not self.loop.is_closed():
+            if self._mailbox.size and not self.loop.is_closed():
                 self._wake()
 
     async def _handle(self, request: Request, task: asyncio.Task[None]) -> None:
         request.worker = task
         self._running.add(request)
-        self._wait_seconds += time.monotonic() - request.queued_at
+        self._wait_seconds += monotonic() - request.queued_at
         context = ActorContext(request)
         try:
             if request.told:
@@ -194,7 +186,7 @@ class Cell:
             asked_to = request.reason is not None
             request.end(error=HandlerCrashedError())
             cancelled = isinstance(error, asyncio.CancelledError)
-            if isinstance(error, _FATAL) or (cancelled and task.cancelling() > asked_to):
+            if isinstance(error, FATAL) or (cancelled and task.cancelling() > asked_to):
                 raise
             if not asked_to:
                 log.exception("handler crashed", actor=self.actor.name, message_id=request.envelope.id)
@@ -216,7 +208,7 @@ class Cell:
     async def _start(self) -> None:
         """Call ``on_start`` until it succeeds, then let the workers at the mailbox."""
         for attempt in count(1):
-            error = await self._try_start()
+            error = await try_to_start(self.actor)
             if error is None:
                 break
             self._starts_failed += 1
@@ -230,19 +222,8 @@ class Cell:
             await self._stop_actor()
         elif self.state == "starting":
             self.state, self.start_error = "running", None
-            for _ in range(min(len(self._mailbox), self.actor.concurrency)):
+            for _ in range(min(self._mailbox.size, self.actor.concurrency)):
                 self._wake()
-
-    async def _try_start(self) -> BaseException | None:
-        task = asyncio.current_task()
-        assert task is not None
-        try:
-            await self.actor.on_start()
-        except BaseException as error:
-            if isinstance(error, _FATAL) or task.cancelling():
-                raise
-            return error
-        return None
 
     def _empty_mailbox(self, reason: Callable[[], AdiuvaError]) -> None:
         while (request := self._mailbox.take()) is not None:

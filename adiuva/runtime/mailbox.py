@@ -13,36 +13,48 @@ class Mailbox(Generic[T]):
     """
 
     def __init__(self) -> None:
+        self.size = 0
+        self._only: tuple[str, T] | None = None  # a single item stands in no line, which is the common case and cheap
         self._lines: OrderedDict[str, deque[T]] = OrderedDict()
-        self._size = 0
-
-    def __len__(self) -> int:
-        """How many items wait."""
-        return self._size
 
     def put(self, user: str, item: T) -> None:
         """Add ``item`` to the end of its user's line."""
+        self.size += 1
+        if self.size == 1:
+            self._only = (user, item)
+            return
+        if self._only is not None:
+            first, self._only = self._only, None
+            self._line_up(*first)
+        self._line_up(user, item)
+
+    def _line_up(self, user: str, item: T) -> None:
         line = self._lines.get(user)
         if line is None:
             line = self._lines[user] = deque()
         line.append(item)
-        self._size += 1
 
     def take(self) -> T | None:
         """The next item of the user whose turn it is; None when nobody waits."""
-        if not self._size:
+        if not self.size:
             return None
+        self.size -= 1
+        if self._only is not None:
+            (_, item), self._only = self._only, None
+            return item
         user, line = self._lines.popitem(last=False)
         item = line.popleft()
-        self._size -= 1
         if line:
             self._lines[user] = line
         return item
 
     def remove(self, user: str, item: T) -> None:
         """Take ``item`` out of the middle of its user's line."""
+        self.size -= 1
+        if self._only is not None:
+            self._only = None
+            return
         line = self._lines[user]
         line.remove(item)
-        self._size -= 1
         if not line:
             del self._lines[user]

@@ -65,7 +65,9 @@ class ActorRef:
             GoingAwayError: the actor was stopped meanwhile.
             HandlerCrashedError: the handler raised what is not an ``Exception``.
         """
-        request = Request(envelope=_envelope(payload, user, tier, _earlier(timeout, deadline), trace), cell=self._cell)
+        if timeout is not None:
+            deadline = _earlier(timeout, deadline)
+        request = Request(_envelope(payload, user, tier, deadline, trace), self._cell)
         self._cell.submit(request)
         return await request.answer()
 

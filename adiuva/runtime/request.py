@@ -4,7 +4,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from attrs import define
+from attrs import define, field
 
 from adiuva.errors import AdiuvaError, DeadlineExceededError
 from adiuva.runtime.channel import Channel
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 
-@define(eq=False, kw_only=True)
+@define(eq=False)
 class Request:
     """A message that first waits, then is handled by a worker, then has ended; it never goes back.
 
@@ -27,7 +27,7 @@ class Request:
 
     envelope: Envelope
     cell: "Cell"
-    told: bool = False  # nobody waits for the answer
+    told: bool = field(default=False, kw_only=True)  # nobody waits for the answer
     parent: "Request | None" = None
     events: Channel | None = None  # what the handler emits; a forwarding child has its parent's
     inbox: Channel | None = None  # what the asker sends meanwhile; likewise

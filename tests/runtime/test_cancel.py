@@ -1,6 +1,7 @@
 """Cancellation and deadlines: they reach the handler, and the asker goes on only after it."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -283,13 +284,10 @@ async def test_a_deadline_that_passes_as_the_handler_finishes_leaves_one_outcome
     ref = await start(receive)
     for _ in range(20):
         release.clear()
-        try:
+        with contextlib.suppress(DeadlineExceededError):
             assert await ref.ask(1, timeout=0.002) == 1
-        except DeadlineExceededError:
-            pass
     counters = ref.counters()
     assert counters.handled + counters.expired == counters.received == 20
-    assert await asyncio.gather(ref.ask(1), return_exceptions=True)
 
 
 async def test_a_deadline_reaches_a_parent_as_a_cancel_not_as_its_childs_error(start: Start, gate: Gate) -> None:

@@ -178,10 +178,14 @@ async def test_leaving_early_cancels_the_handler_and_waits_for_its_end(start: St
 
 async def test_an_error_in_the_block_cancels_the_handler_and_goes_on(start: Start, gate: Gate) -> None:
     ref = await start(gate)
-    with pytest.raises(ValueError, match="mine"):
+
+    async def listen() -> None:
         async with ref.stream(1):
             await gate.reached.wait()
             raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="mine"):
+        await listen()
     assert gate.cancelled.is_set()
 
 

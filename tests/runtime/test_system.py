@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from adiuva.errors import ConflictError, GoingAwayError, NotFoundError, UnavailableError
-from adiuva.runtime import Actor, ActorContext, ActorRef, ActorSystem, cell
+from adiuva.runtime import Actor, ActorContext, ActorRef, ActorSystem, supervision
 from tests.runtime.conftest import FunctionActor, Gate, Start, turns
 
 
@@ -45,7 +45,7 @@ class Slow(Actor):
 
 @pytest.fixture
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cell, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(supervision, "FIRST_PAUSE", 0.001)
 
 
 async def test_an_actor_is_found_by_its_name(system: ActorSystem, start: Start, gate: Gate) -> None:
@@ -115,7 +115,7 @@ async def test_after_a_failed_start_messages_are_refused_and_those_that_wait_are
 
 
 def test_pauses_between_starts_grow_to_a_limit() -> None:
-    pauses = [cell.pause_before(attempt) for attempt in range(1, 100)]
+    pauses = [supervision.pause_before(attempt) for attempt in range(1, 100)]
     assert pauses[:4] == [0.1, 0.2, 0.4, 0.8]
     assert pauses == sorted(pauses)
     assert pauses[-1] == 30
