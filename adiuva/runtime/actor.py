@@ -36,8 +36,7 @@ class Actor:
     def __init__(self, name: str, *, capacity: int = 1000, concurrency: int = 1) -> None:
         """``capacity`` messages may wait while ``concurrency`` are handled at once."""
         if capacity < 1 or concurrency < 1:
-            message = "capacity and concurrency are at least 1"
-            raise ValueError(message)
+            raise ValueError("capacity and concurrency are at least 1")
         self.name = name
         self.capacity = capacity
         self.concurrency = concurrency
@@ -101,8 +100,7 @@ class ActorContext:
         """
         inbox = self._request.inbox
         if inbox is None:
-            message = "nobody can send to this request: it has no session"
-            raise RuntimeError(message)
+            raise RuntimeError("nobody can send to this request: it has no session")
         try:
             async with asyncio.timeout(timeout):
                 return await inbox.get()

@@ -50,11 +50,11 @@ class Mailbox(Generic[T]):
 
     def remove(self, user: str, item: T) -> None:
         """Take ``item`` out of the middle of its user's line."""
-        self.size -= 1
-        if self._only is not None:
+        if self._only == (user, item):
             self._only = None
-            return
-        line = self._lines[user]
-        line.remove(item)
-        if not line:
-            del self._lines[user]
+        else:
+            line = self._lines[user]
+            line.remove(item)
+            if not line:
+                del self._lines[user]
+        self.size -= 1

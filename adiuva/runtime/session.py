@@ -18,13 +18,14 @@ class Session:
 
     def __init__(self, request: Request) -> None:
         if request.events is None or request.inbox is None:
-            message = "a session needs a request with streams"
-            raise ValueError(message)
+            raise ValueError("a session needs a request with streams")
         self._request = request
         self._events: Channel = request.events
         self._inbox: Channel = request.inbox
 
     async def __aenter__(self) -> Self:
+        if self._request.queued_at:
+            raise RuntimeError("a session is used once")
         self._request.cell.submit(self._request)
         return self
 
@@ -52,8 +53,7 @@ class Session:
             RequestCancelledError: the session was cancelled.
         """
         if not self._request.ended:
-            message = "the handler has not ended: iterate to the end first"
-            raise RuntimeError(message)
+            raise RuntimeError("the handler has not ended: iterate to the end first")
         if self._request.error is not None:
             raise self._request.error
         return self._request.value
@@ -67,6 +67,8 @@ class Session:
 
     async def cancel(self) -> None:
         """Cancel the handler and wait until it has ended, at most 5 s. No event comes out of the session any more."""
+        if not self._request.queued_at:
+            raise RuntimeError("the session has not been entered")
         self._events.mute()
         self._request.cancel(RequestCancelledError())
         await self._request.until_ended()

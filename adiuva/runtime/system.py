@@ -28,8 +28,7 @@ class ActorSystem:
         if self._stopping:
             raise GoingAwayError
         if actor.name in self._cells:
-            message = f"There is an actor named {actor.name} already."
-            raise ConflictError(message)
+            raise ConflictError(f"There is an actor named {actor.name} already.")
         cell = self._cells[actor.name] = Cell(actor, patience=self._patience)
         return ActorRef(cell)
 
@@ -40,8 +39,7 @@ class ActorSystem:
             NotFoundError: there is none.
         """
         if (cell := self._cells.get(name)) is None:
-            message = f"There is no actor named {name}."
-            raise NotFoundError(message)
+            raise NotFoundError(f"There is no actor named {name}.")
         return ActorRef(cell)
 
     def refs(self) -> tuple[ActorRef, ...]:
@@ -60,8 +58,7 @@ class ActorSystem:
         """
         cell = self._cells.pop(name, None)
         if cell is None:
-            message = f"There is no actor named {name}."
-            raise NotFoundError(message)
+            raise NotFoundError(f"There is no actor named {name}.")
         cell.close(takes_children=False)
         await _stop([cell], grace)
 

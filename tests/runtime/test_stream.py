@@ -374,3 +374,15 @@ async def test_parallel_emitters_lose_nothing(start: Start) -> None:
         session.result()
     for emitter in range(5):
         assert [number for one, number in events if one == emitter] == list(range(20))
+
+
+async def test_a_session_is_entered_once_and_cancelled_only_then(start: Start, gate: Gate) -> None:
+    ref = await start(gate)
+    session = ref.stream(1)
+    with pytest.raises(RuntimeError, match="not been entered"):
+        await session.cancel()
+    async with session:
+        await gate.reached.wait()
+    with pytest.raises(RuntimeError, match="used once"):
+        await session.__aenter__()
+    assert ref.counters().received == 1
