@@ -16,6 +16,7 @@ from adiuva.chat.service import CHAT
 from adiuva.errors import AdiuvaError
 from adiuva.llm.gateway import Gateway
 from adiuva.settings import Settings
+from adiuva.web.server import Runner
 
 log = structlog.get_logger(__name__)
 
@@ -69,7 +70,7 @@ async def _warm_up(app: web.Application) -> None:
 
 async def start(settings: Settings) -> web.AppRunner:
     """Start to serve; the runner's ``addresses`` say where. Raises `AdiuvaError` where the server cannot start."""
-    runner = web.AppRunner(
+    runner = Runner(
         create_app(settings),
         access_log=None,  # the middleware writes the line
         shutdown_timeout=GRACE_SECONDS,
