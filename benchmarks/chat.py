@@ -5,6 +5,7 @@ Adiuva beside the barest relay, against a model that answers at once: millisecon
 """
 
 import asyncio
+import secrets
 import statistics
 import sys
 from collections.abc import Iterator
@@ -49,7 +50,7 @@ def _adiuvas(lanes: tuple[str, ...], model: str, found: dict[str, tuple[str, psu
 
 async def log_in(session: aiohttp.ClientSession, url: str) -> dict[str, str]:
     """The headers of a new user; the relay has none."""
-    body = {"email": f"bench-{id(session)}@example.com", "password": "correct horse battery"}
+    body = {"email": f"bench-{secrets.token_hex(8)}@example.com", "password": "correct horse battery"}
     async with session.post(f"{url}{API}/auth/register", json=body) as answer:
         return {"Authorization": f"Bearer {(await answer.json())['access_token']}"} if answer.status == 201 else {}
 

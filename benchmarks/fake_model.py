@@ -54,8 +54,8 @@ async def stream(request: web.Request, count: int | None) -> web.StreamResponse:
     if count is None:
         await response.write(event({"tool_calls": [{**CALL, "index": 0}]}) + event({}, "tool_calls"))
     else:
-        for _ in range(count):
-            await response.write(event({"content": " word"}))
+        for number in range(count):  # LiteLLM takes the same text a hundred times over for a fault
+            await response.write(event({"content": f" w{number}"}))
             await asyncio.sleep(0.002)
         await response.write(event({}, "stop"))
     await response.write(b"data: [DONE]\n\n")
