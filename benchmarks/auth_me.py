@@ -1,0 +1,210 @@
+"""CPU of the server for authenticated requests, beside bare aiohttp handlers with the same queries.
+
+Run ``python benchmarks/auth_me.py``. Both servers run on uvloop against one PostgreSQL and take turns in short rounds
+under the same load; what counts is the CPU time of their processes. Printed are the medians over the rounds.
+"""
+
+import argparse
+import asyncio
+import os
+import secrets
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import attrs
+import jwt
+import orjson
+import psutil
+import uvloop
+from aiohttp import ClientConnectionError, ClientSession, web
+from attrs import frozen
+
+from adiuva.auth import queries
+from adiuva.embedded import EmbeddedPostgres
+from adiuva.migrate import apply
+
+API = "/api/v1"
+CONNECTIONS = 16
+MANY = 10**9
+TARGET = 2.2
+UNKNOWN = "00000000-0000-0000-0000-000000000000"
+SCENARIOS = {
+    "me": ("GET", "/auth/me", 200),
+    "list": ("GET", "/auth/sessions", 200),
+    "error": ("DELETE", f"/auth/sessions/{UNKNOWN}", 404),
+}
+
+
+async def serve_bare(port: int) -> None:
+    """The floor: the queries and the answers, with nothing around them."""
+
+    async def keep(_: object) -> None:
+        """Spare the round trip that resets a connection, as Adiuva does."""
+
+    pool = await asyncpg.create_pool(os.environ["DATABASE_URL"], min_size=5, max_size=20, reset=keep)
+
+    def answer(body: object, status: int = 200) -> web.Response:
+        return web.Response(body=orjson.dumps(body, default=str), status=status, content_type="application/json")
+
+    async def user(request: web.Request) -> dict[str, Any]:
+        async with pool.acquire() as conn:
+            return dict(await queries.find_principal(conn, UUID(request.headers["X-Login"])) or {})
+
+    async def me(request: web.Request) -> web.Response:
+        return answer(await user(request))
+
+    async def sessions(request: web.Request) -> web.Response:
+        found = await user(request)
+        async with pool.acquire() as conn:
+            rows = await queries.list_sessions(conn, user_id=found["user_id"], current=found["login_id"])
+        return answer({"items": [attrs.asdict(row) for row in rows]})
+
+    async def revoke(request: web.Request) -> web.Response:
+        found = await user(request)
+        async with pool.acquire() as conn:
+            await queries.revoke_login(conn, login_id=UUID(request.match_info["id"]), user_id=found["user_id"])
+        return answer({"code": "not_found"}, 404)
+
+    app = web.Application()
+    app.router.add_get(API + "/auth/me", me)
+    app.router.add_get(API + "/auth/sessions", sessions)
+    app.router.add_delete(API + "/auth/sessions/{id}", revoke)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    await asyncio.Event().wait()
+
+
+@frozen
+class Target:
+    """A server under load; ``header`` is how it knows the user."""
+
+    name: str
+    process: psutil.Process
+    port: int
+    header: str
+
+    async def cpu_of(self, scenario: str, requests: int) -> float:
+        """CPU seconds of the process for one of so many requests."""
+        method, path, status = SCENARIOS[scenario]
+        request = f"{method} {API}{path} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n{self.header}\r\n\r\n".encode()
+        before = self.process.cpu_times()
+        share = requests // CONNECTIONS
+        await asyncio.gather(*(self._connection(request, status, share) for _ in range(CONNECTIONS)))
+        after = self.process.cpu_times()
+        return (after.user - before.user + after.system - before.system) / (share * CONNECTIONS)
+
+    async def _connection(self, request: bytes, status: int, requests: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        for _ in range(requests):
+            writer.write(request)
+            head = await reader.readuntil(b"\r\n\r\n")
+            if not head.startswith(b"HTTP/1.1 %d" % status):
+                raise SystemExit(head.decode())
+            length = head.lower().partition(b"content-length: ")[2].partition(b"\r")[0]
+            await reader.readexactly(int(length))
+        writer.close()
+
+
+@contextmanager
+def running(command: list[str], environment: dict[str, str]) -> Iterator[psutil.Process]:
+    process = subprocess.Popen(command, env={**os.environ, **environment}, stderr=subprocess.DEVNULL)
+    try:
+        yield psutil.Process(process.pid)
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+async def wait_for(port: int) -> None:
+    async with ClientSession() as session:
+        for _ in range(600):
+            try:
+                async with session.get(f"http://127.0.0.1:{port}{API}/health"):
+                    return
+            except ClientConnectionError:
+                await asyncio.sleep(0.05)
+    raise SystemExit("the server does not start")
+
+
+async def register(port: int) -> str:
+    """An access token of a new user."""
+    body = {"email": f"{secrets.token_hex(8)}@example.com", "password": secrets.token_hex(8)}
+    async with (
+        ClientSession() as session,
+        session.post(f"http://127.0.0.1:{port}{API}/auth/register", json=body) as answer,
+    ):
+        return str((await answer.json())["access_token"])
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def compare(database_url: str, rounds: int, requests: int) -> None:
+    """Print the CPU times of each scenario, and the median of their ratios."""
+    environment = {
+        "DATABASE_URL": database_url,
+        "JWT_SECRET": secrets.token_hex(32),
+        "ENV": "prod",
+        "LOG_FORMAT": "json",
+        "RATE_LIMITS": ",".join(f"{tier}={MANY}" for tier in ("free", "pro", "power", "team")),
+    }
+    ports = free_port(), free_port()
+    with ExitStack() as stack:
+        floor = stack.enter_context(running([sys.executable, __file__, "--bare", str(ports[0])], environment))
+        server = stack.enter_context(
+            running(
+                [sys.executable, "-c", "from adiuva.cli import main; main()", "serve"],
+                {**environment, "PORT": str(ports[1])},
+            )
+        )
+        for port in ports:
+            await wait_for(port)
+        token = await register(ports[1])
+        login = jwt.decode(token, options={"verify_signature": False})["jti"].partition(".")[0]
+        targets = (
+            Target("bare aiohttp", floor, ports[0], f"X-Login: {login}"),
+            Target("Adiuva", server, ports[1], f"Authorization: Bearer {token}"),
+        )
+        for scenario in SCENARIOS:
+            pairs = [[await target.cpu_of(scenario, requests) for target in targets] for _ in range(rounds + 1)]
+            bare, ours = zip(*pairs[1:], strict=True)  # the first round warms up
+            ratio = statistics.median(b / a for a, b in pairs[1:])
+            print(
+                f"{scenario:<6} bare {statistics.median(bare) * 1e6:4.0f} us, Adiuva {statistics.median(ours) * 1e6:4.0f} us "
+                f"of CPU a request, ratio {ratio:.2f} (target: at most {TARGET})"
+            )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--requests", type=int, default=4000, help="in each round")
+    parser.add_argument("--bare", type=int, metavar="PORT", help="serve the floor on this port (used by the benchmark)")
+    arguments = parser.parse_args()
+    if arguments.bare:
+        uvloop.run(serve_bare(arguments.bare))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        postgres = EmbeddedPostgres.start(Path(folder) / "postgres", options={"fsync": "off"})
+        try:
+            apply(postgres.dsn)
+            uvloop.run(compare(postgres.dsn, arguments.rounds, arguments.requests))
+        finally:
+            postgres.stop()
+
+
+if __name__ == "__main__":
+    main()
