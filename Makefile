@@ -44,11 +44,13 @@ LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-in
 	$(PYTHON) -m venv --clear .venv
 	@touch $@
 .venv/locked: .venv/made requirements.lock
-	$(PIP) install --require-hashes -r requirements.lock
+	@echo "Installing what Adiuva needs into .venv; this takes a minute."
+	@$(PIP) install --require-hashes -r requirements.lock
 	@touch $@
 .venv/installed: .venv/locked setup.cfg setup.py $(addsuffix /pyproject.toml,$(DISTRIBUTIONS))
-	$(PIP) install --no-deps --no-build-isolation --config-settings editable_mode=compat $(addprefix -e ,$(DISTRIBUTIONS))
+	@$(PIP) install --no-deps --no-build-isolation --config-settings editable_mode=compat $(addprefix -e ,$(DISTRIBUTIONS))
 	@touch $@
 .venv/developing: .venv/installed requirements-dev.lock
-	$(PIP) install --require-hashes -r requirements-dev.lock
+	@echo "Installing what the tests and checks need into .venv."
+	@$(PIP) install --require-hashes -r requirements-dev.lock
 	@touch $@

@@ -31,10 +31,12 @@ from adiuva.variables import (
 )
 
 TIERS = ("free", "pro", "power", "team")
-MIN_SECRET_BYTES = 32
+# As long as the hash (RFC 7518, 3.2).
+_SECRET_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}
 
 Tier = Literal["free", "pro", "power", "team"]
 
+_MAKE_SECRET = "openssl rand -hex 32"
 # What people leave in place from examples and tutorials.
 _PLACEHOLDER = re.compile(
     r"(?i)\W*(change|replace|your|insert|default|example|placeholder|insecure|dev|secret|super)[\W_]"
@@ -178,13 +180,13 @@ def _faults_together(values: dict[str, Any]) -> list[str]:
     faults = []
     prod = values.get("env") == "prod"
     secret = values.get("jwt_secret", "")
-    size = len(secret.encode())
+    size, least = len(secret.encode()), _SECRET_BYTES[values.get("jwt_algorithm", "HS256")]
     if prod and not secret:
-        faults.append("JWT_SECRET is not set: ENV=prod needs one of at least 32 random bytes (openssl rand -hex 32)")
-    elif secret and size < MIN_SECRET_BYTES:
-        faults.append(_fault("JWT_SECRET", secret, f"has {size} bytes, must have at least 32", secret=True))
+        faults.append(f"JWT_SECRET is not set: ENV=prod needs one of at least {least} random bytes ({_MAKE_SECRET})")
+    elif secret and size < least:
+        faults.append(_fault("JWT_SECRET", secret, f"has {size} bytes, must have at least {least}", secret=True))
     elif prod and (_PLACEHOLDER.match(secret) or len(set(secret)) < 8):
-        allowed = "is a placeholder; ENV=prod needs random bytes (openssl rand -hex 32)"
+        allowed = f"is a placeholder; ENV=prod needs random bytes ({_MAKE_SECRET})"
         faults.append(_fault("JWT_SECRET", secret, allowed, secret=True))
     if prod and values.get("llm_model", "").startswith("offline/"):
         faults.append(_fault("LLM_MODEL", values["llm_model"], "is not for ENV=prod; name a real model", secret=False))
@@ -213,7 +215,7 @@ def _kept_secret(data_dir: Path) -> str:
         if not path.exists():
             aside = path.with_suffix(f".{os.getpid()}")
             with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-                file.write(secrets.token_hex(MIN_SECRET_BYTES))
+                file.write(secrets.token_hex(32))
                 file.flush()
                 os.fsync(file.fileno())
             with suppress(FileExistsError):

@@ -128,6 +128,11 @@ def test_a_short_secret_is_refused_in_dev_too() -> None:
     assert faults(JWT_SECRET="short") == ("JWT_SECRET=***: has 5 bytes, must have at least 32",)
 
 
+def test_a_longer_hash_needs_a_longer_secret() -> None:
+    assert faults(**PROD, JWT_ALGORITHM="hs512") == ("JWT_SECRET=***: has 32 bytes, must have at least 64",)
+    assert load(JWT_ALGORITHM="HS384", JWT_SECRET=SECRET * 2).jwt_algorithm == "HS384"
+
+
 def test_prod_refuses_the_offline_model() -> None:
     assert faults(**PROD, LLM_MODEL="offline/rules")[0].startswith("LLM_MODEL='offline/rules'")
 
