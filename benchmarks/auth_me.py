@@ -101,7 +101,8 @@ class Target:
         share = requests // CONNECTIONS
         await asyncio.gather(*(self._connection(request, status, share) for _ in range(CONNECTIONS)))
         after = self.process.cpu_times()
-        return (after.user - before.user + after.system - before.system) / (share * CONNECTIONS)
+        taken: float = after.user - before.user + after.system - before.system
+        return taken / (share * CONNECTIONS)
 
     async def _connection(self, request: bytes, status: int, requests: int) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
@@ -139,10 +140,8 @@ async def wait_for(port: int) -> None:
 async def register(port: int) -> str:
     """An access token of a new user."""
     body = {"email": f"{secrets.token_hex(8)}@example.com", "password": secrets.token_hex(8)}
-    async with (
-        ClientSession() as session,
-        session.post(f"http://127.0.0.1:{port}{API}/auth/register", json=body) as answer,
-    ):
+    async with ClientSession() as session:
+        answer = await session.post(f"http://127.0.0.1:{port}{API}/auth/register", json=body)
         return str((await answer.json())["access_token"])
 
 
@@ -183,8 +182,9 @@ async def compare(database_url: str, rounds: int, requests: int) -> None:
             bare, ours = zip(*pairs[1:], strict=True)  # the first round warms up
             ratio = statistics.median(b / a for a, b in pairs[1:])
             print(
-                f"{scenario:<6} bare {statistics.median(bare) * 1e6:4.0f} us, Adiuva {statistics.median(ours) * 1e6:4.0f} us "
-                f"of CPU a request, ratio {ratio:.2f} (target: at most {TARGET})"
+                f"{scenario:<6} bare {statistics.median(bare) * 1e6:4.0f} us, "
+                f"Adiuva {statistics.median(ours) * 1e6:4.0f} us of CPU a request, "
+                f"ratio {ratio:.2f} (target: at most {TARGET})"
             )
 
 
