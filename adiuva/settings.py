@@ -36,7 +36,7 @@ _SECRET_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}
 
 Tier = Literal["free", "pro", "power", "team"]
 
-_MAKE_SECRET = "openssl rand -hex 32"
+_HOW_TO_MAKE_ONE = "openssl rand -hex 32"
 # What people leave in place from examples and tutorials.
 _PLACEHOLDER = re.compile(
     r"(?i)\W*(change|replace|your|insert|default|example|placeholder|insecure|dev|secret|super)[\W_]"
@@ -182,11 +182,13 @@ def _faults_together(values: dict[str, Any]) -> list[str]:
     secret = values.get("jwt_secret", "")
     size, least = len(secret.encode()), _SECRET_BYTES[values.get("jwt_algorithm", "HS256")]
     if prod and not secret:
-        faults.append(f"JWT_SECRET is not set: ENV=prod needs one of at least {least} random bytes ({_MAKE_SECRET})")
+        faults.append(
+            f"JWT_SECRET is not set: ENV=prod needs one of at least {least} random bytes ({_HOW_TO_MAKE_ONE})"
+        )
     elif secret and size < least:
         faults.append(_fault("JWT_SECRET", secret, f"has {size} bytes, must have at least {least}", secret=True))
     elif prod and (_PLACEHOLDER.match(secret) or len(set(secret)) < 8):
-        allowed = f"is a placeholder; ENV=prod needs random bytes ({_MAKE_SECRET})"
+        allowed = f"is a placeholder; ENV=prod needs random bytes ({_HOW_TO_MAKE_ONE})"
         faults.append(_fault("JWT_SECRET", secret, allowed, secret=True))
     if prod and values.get("llm_model", "").startswith("offline/"):
         faults.append(_fault("LLM_MODEL", values["llm_model"], "is not for ENV=prod; name a real model", secret=False))

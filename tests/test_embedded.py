@@ -101,6 +101,7 @@ def test_after_a_power_cut_what_was_committed_is_recovered(tmp_path: Path) -> No
     victims = [postmaster(folder), *postmaster(folder).children()]
     for victim in victims:
         victim.send_signal(signal.SIGKILL)
+    psutil.wait_procs(victims, timeout=10)
     with started(folder) as server:
         assert run(server, "SELECT count(*) FROM kept") == [1000]
 
