@@ -41,7 +41,7 @@ LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-in
 
 .venv/made:
 	@test -n "$(PYTHON)" || { echo "Adiuva needs Python 3.11 or newer, with its venv module (on Debian: python3-venv)." >&2; exit 1; }
-	$(PYTHON) -m venv --clear .venv
+	$(PYTHON) -m venv .venv
 	@touch $@
 .venv/locked: .venv/made requirements.lock
 	@echo "Installing what Adiuva needs into .venv; this takes a minute."
