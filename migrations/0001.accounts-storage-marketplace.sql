@@ -27,7 +27,7 @@ CREATE TABLE logins (
     revoked_at timestamptz
 );
 
-CREATE INDEX logins_user_id_idx ON logins (user_id) WHERE revoked_at IS NULL;
+CREATE INDEX logins_user_id_idx ON logins (user_id);
 
 -- Only hashes are kept. The successor of a spent token is derived from that token and a salt, so that a client whose
 -- answer was lost can be given the same successor again, which nobody can read out of this table.

@@ -72,11 +72,17 @@ async def insert_login(
     """Make a login with its refresh token; gives the time, or None if the password is no longer the one checked.
 
     The user's row is locked, so that a change of password either comes first, or finds this login and revokes it.
+    The user's logins whose tokens have all expired are swept away.
     """
     issued_at: datetime | None = await conn.fetchval(
         """
         WITH account AS (
             SELECT id FROM users WHERE id = $1 AND password_hash = $2 FOR SHARE
+        ), swept AS (
+            DELETE FROM logins USING account
+            WHERE logins.user_id = account.id AND NOT EXISTS (
+                SELECT FROM refresh_tokens WHERE login_id = logins.id AND expires_at > now()
+            )
         ), login AS (
             INSERT INTO logins (id, user_id, user_agent) SELECT $3, account.id, $4 FROM account
             RETURNING id, created_at

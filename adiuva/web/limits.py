@@ -12,6 +12,7 @@ from aiohttp import web
 from attrs import frozen
 
 from adiuva.errors import UnavailableError
+from adiuva.settings import SettingsError
 
 log = structlog.get_logger(__name__)
 
@@ -98,10 +99,15 @@ class SharedLimiter:
         # Slow to import, and only needed here.
         from limits import RateLimitItemPerMinute
         from limits.aio.strategies import MovingWindowRateLimiter
+        from limits.errors import ConfigurationError
         from limits.storage import storage_from_string
 
         self._item = RateLimitItemPerMinute
-        self._window: Any = MovingWindowRateLimiter(storage_from_string(storage_url, wrap_exceptions=True))
+        try:
+            self._window: Any = MovingWindowRateLimiter(storage_from_string(storage_url, wrap_exceptions=True))
+        except (ConfigurationError, NotImplementedError) as error:
+            fault = "RATE_LIMIT_STORAGE_URL: this storage has no moving window, or the package for it is not installed"
+            raise SettingsError([fault]) from error
 
     async def hit(self, key: str, limit: int) -> Hit:
         """See ``Limiter``."""

@@ -208,11 +208,24 @@ async def test_the_sessions_of_a_user_are_listed_and_revoked_one_by_one(client: 
 
 async def test_a_session_is_no_longer_listed_when_it_cannot_be_refreshed(client: Client, database: Database) -> None:
     ada = await Login.register(client)
-    async with database.acquire() as conn:
-        await conn.execute("UPDATE refresh_tokens SET expires_at = now()")
     again = await Login.of(client)
+    async with database.acquire() as conn:
+        await conn.execute(
+            "UPDATE refresh_tokens SET expires_at = now() WHERE created_at = (SELECT min(created_at) FROM refresh_tokens)"
+        )
     assert len((await (await again.call("GET", "/auth/sessions")).json())["items"]) == 1
     assert await ada.is_alive()
+
+
+async def test_logins_that_have_expired_are_swept_away_at_the_next_login(client: Client, database: Database) -> None:
+    ada, bob = await Login.register(client), await Login.register(client, "bob@example.com")
+    await Login.of(client)
+    async with database.acquire() as conn:
+        await conn.execute("UPDATE refresh_tokens SET expires_at = now()")
+        await Login.of(client)
+        assert await conn.fetchval("SELECT count(*) FROM logins") == 2
+    assert not await ada.is_alive()
+    assert await bob.is_alive()
 
 
 async def test_another_users_session_is_404(client: Client) -> None:

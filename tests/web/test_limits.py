@@ -5,7 +5,14 @@ from ipaddress import ip_network
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from adiuva.web.limits import WINDOW, LocalLimiter, client_address
+from adiuva.settings import SettingsError
+from adiuva.web.limits import WINDOW, Limiter, LocalLimiter, client_address, make_limiter
+
+
+@pytest.fixture(params=["async+memory://", ""])
+def limiter(request: pytest.FixtureRequest) -> Limiter:
+    """Each kind of limiter: one contract for both."""
+    return make_limiter(request.param)
 
 
 class Clock:
@@ -16,8 +23,7 @@ class Clock:
         return self.now
 
 
-async def test_of_400_parallel_requests_with_a_limit_of_20_20_pass() -> None:
-    limiter = LocalLimiter()
+async def test_of_400_parallel_requests_with_a_limit_of_20_20_pass(limiter: Limiter) -> None:
     hits = await asyncio.gather(*(limiter.hit("user", 20) for _ in range(400)))
     assert sum(hit.allowed for hit in hits) == 20
 
@@ -49,8 +55,14 @@ async def test_a_hit_says_what_remains_and_when_there_is_room_again() -> None:
     assert (await limiter.hit("user", 2)).allowed
 
 
-async def test_keys_do_not_share_a_limit() -> None:
-    limiter = LocalLimiter()
+@pytest.mark.parametrize("url", ["async+nonsense://x", "async+memcached://x"])
+def test_a_storage_that_cannot_be_used_is_said_without_its_address(url: str) -> None:
+    with pytest.raises(SettingsError, match="RATE_LIMIT_STORAGE_URL: ") as caught:
+        make_limiter(url)
+    assert url not in str(caught.value)
+
+
+async def test_keys_do_not_share_a_limit(limiter: Limiter) -> None:
     assert (await limiter.hit("ada", 1)).allowed
     assert not (await limiter.hit("ada", 1)).allowed
     assert (await limiter.hit("bob", 1)).allowed
