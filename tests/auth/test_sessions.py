@@ -211,7 +211,8 @@ async def test_a_session_is_no_longer_listed_when_it_cannot_be_refreshed(client:
     again = await Login.of(client)
     async with database.acquire() as conn:
         await conn.execute(
-            "UPDATE refresh_tokens SET expires_at = now() WHERE created_at = (SELECT min(created_at) FROM refresh_tokens)"
+            "UPDATE refresh_tokens SET expires_at = now() "
+            "WHERE created_at = (SELECT min(created_at) FROM refresh_tokens)"
         )
     assert len((await (await again.call("GET", "/auth/sessions")).json())["items"]) == 1
     assert await ada.is_alive()
