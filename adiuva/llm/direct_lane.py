@@ -15,7 +15,7 @@ from adiuva.llm import openai_wire
 from adiuva.llm.faults import ProviderFault, retry_after
 from adiuva.llm.lane import Delta, ToolFragment
 from adiuva.llm.protocol import ModelCall, Usage
-from adiuva.llm.providers import Endpoint, Endpoints
+from adiuva.llm.providers import PROVIDERS, Endpoint, Endpoints
 from adiuva.llm.sse import SseParser, SseTooLargeError
 
 _CONNECT_SECONDS = 10.0
@@ -24,7 +24,7 @@ _REASONING = re.compile(r"(?:openai/)?(?:o\d|gpt-(?:[5-9]|\d\d))")  # these take
 _OPENAI_HOST = "https://api.openai.com/"
 
 
-@define(kw_only=True)
+@define(kw_only=True, eq=False)
 class DirectLane:
     """Any provider of the table in ``providers``, and whatever ``LLM_API_BASE`` points to."""
 
@@ -109,7 +109,9 @@ class DirectLane:
 
 
 def _adapt(body: dict[str, Any], endpoint: Endpoint) -> None:
-    """Leave out what a model does not take."""
+    """Leave out what a provider or a model does not take."""
+    if not PROVIDERS[endpoint.provider].counts_on_request:
+        body.pop("stream_options", None)
     if endpoint.provider != "openai" and not endpoint.model.startswith("openai/"):
         return
     if _REASONING.match(endpoint.model):

@@ -1,6 +1,5 @@
 """The gateway: retries, fallbacks, timeouts and errors, the same for every lane to a provider."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 
@@ -12,6 +11,7 @@ from attrs import define, field
 from adiuva.llm.faults import ProviderFault
 from adiuva.llm.lane import Lane, TurnBuilder
 from adiuva.llm.protocol import ModelCall, ModelTurn, OnText
+from adiuva.llm.silence import SilenceLimit
 
 log = structlog.get_logger(__name__)
 
@@ -19,7 +19,7 @@ LONGEST_RETRY_AFTER = 20.0
 """Seconds. A provider that asks for a longer pause is given up for this call, and the next fallback is asked."""
 
 
-@define(kw_only=True)
+@define(kw_only=True, eq=False)
 class Gateway:
     """A model behind lanes to providers.
 
@@ -102,7 +102,7 @@ class _Attempt:
 
     async def run(self, lane: Lane) -> ModelTurn:
         builder = TurnBuilder(model=self.call.model)
-        limit = asyncio.timeout(self.timeout)
+        limit = SilenceLimit(self.timeout)
         try:
             async with limit:
                 if self.on_text is None:
@@ -119,13 +119,13 @@ class _Attempt:
             fault = ProviderFault("broken")
         raise fault
 
-    async def _stream(self, lane: Lane, builder: TurnBuilder, limit: asyncio.Timeout, on_text: OnText) -> None:
-        now = asyncio.get_running_loop().time
+    async def _stream(self, lane: Lane, builder: TurnBuilder, limit: SilenceLimit, on_text: OnText) -> None:
         async with aclosing(lane.stream(self.call)) as deltas:
             async for delta in deltas:
                 builder.add(delta)
                 if delta.text:
                     self.spoke = True
-                    limit.reschedule(None)  # a slow listener is no silent model
+                    limit.paused = True  # a slow listener is no silent model
                     await on_text(delta.text)
-                limit.reschedule(now() + self.timeout)
+                    limit.paused = False
+                limit.heard()

@@ -26,7 +26,7 @@ _ENVIRONMENT = {
 _TALKATIVE_LOGGERS = ("LiteLLM", "LiteLLM Proxy", "LiteLLM Router", "httpcore", "httpx", "openai")
 
 
-@define(kw_only=True)
+@define(kw_only=True, eq=False)
 class LitellmLane:
     """Any model that LiteLLM knows; keys come from each provider's own environment variables."""
 

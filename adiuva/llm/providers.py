@@ -15,6 +15,7 @@ class Provider:
     key_variables: tuple[str, ...]
     base_variables: tuple[str, ...] = ()
     key_needed: bool = True
+    counts_on_request: bool = True  # takes stream_options; others count in a stream unasked
     path: str = ""  # between a base URL given for LiteLLM and the endpoints of OpenAI's wire
 
 
@@ -28,7 +29,9 @@ PROVIDERS: Mapping[str, Provider] = {
     "deepinfra": Provider(base_url="https://api.deepinfra.com/v1/openai", key_variables=("DEEPINFRA_API_KEY",)),
     "deepseek": Provider(base_url="https://api.deepseek.com/v1", key_variables=("DEEPSEEK_API_KEY",)),
     "groq": Provider(base_url="https://api.groq.com/openai/v1", key_variables=("GROQ_API_KEY",)),
-    "mistral": Provider(base_url="https://api.mistral.ai/v1", key_variables=("MISTRAL_API_KEY",)),
+    "mistral": Provider(
+        base_url="https://api.mistral.ai/v1", key_variables=("MISTRAL_API_KEY",), counts_on_request=False
+    ),
     "nvidia_nim": Provider(base_url="https://integrate.api.nvidia.com/v1", key_variables=("NVIDIA_NIM_API_KEY",)),
     "openrouter": Provider(base_url="https://openrouter.ai/api/v1", key_variables=("OPENROUTER_API_KEY",)),
     "together_ai": Provider(
