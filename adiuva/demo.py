@@ -1,5 +1,6 @@
 """``adiuva demo``: the main job from nothing. A server with all its embedded defaults, a user, three sentences."""
 
+import os
 import secrets
 import tempfile
 import time
@@ -25,7 +26,7 @@ async def demo() -> bool:
     """Run it and print it; everything it makes is in a folder that is gone afterwards. False where an answer failed."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="adiuva-demo-", ignore_cleanup_errors=True) as folder:
-        Path(folder).chmod(0o711)  # run by root, PostgreSQL takes another user and has to pass
+        os.chmod(folder, 0o711)  # noqa: PTH101, S103 - run by root, PostgreSQL takes another user and has to pass
         settings = Settings(
             data_dir=Path(folder),
             port=0,

@@ -5,6 +5,7 @@ login, no checks, no schema, no actors.
 """
 
 import sys
+from collections.abc import AsyncIterator
 
 import aiohttp
 import orjson
@@ -49,7 +50,7 @@ async def health(_: web.Request) -> web.Response:
     return web.Response()
 
 
-async def session(app: web.Application):  # noqa: ANN201 - an aiohttp cleanup context
+async def session(app: web.Application) -> AsyncIterator[None]:
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as app[HTTP]:
         yield
 

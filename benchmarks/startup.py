@@ -15,7 +15,7 @@ ROUNDS = 5
 
 def main() -> None:
     """Print the table."""
-    ours, bare = [], []
+    ours, bare, memory = [], [], 0.0
     with data_folder() as folder:
         with adiuva(folder):
             pass  # the first start makes the database

@@ -15,7 +15,7 @@ def cancelled_on_disconnect(request: web.Request) -> Iterator[None]:
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
     assert task is not None
-    timer = loop.call_later(CHECK_SECONDS, lambda: check())
+    timer: asyncio.TimerHandle | None = None
 
     def check() -> None:
         nonlocal timer
@@ -24,6 +24,7 @@ def cancelled_on_disconnect(request: web.Request) -> Iterator[None]:
         else:
             timer = loop.call_later(CHECK_SECONDS, check)
 
+    timer = loop.call_later(CHECK_SECONDS, check)
     try:
         yield
     finally:

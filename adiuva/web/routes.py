@@ -49,12 +49,18 @@ class Route:
             raise ValueError(message)
 
 
+ROUTES: web.AppKey[dict[tuple[str, str], Route]] = web.AppKey("routes", dict)
+"""Every route by its method and path."""
+
+
 def register(app: web.Application, prefix: str, routes: Iterable[Route]) -> None:
     """Put ``routes`` on the router of ``app``, each behind its guard.
 
     The guard finds ``request[PRINCIPAL]`` for all but public routes, and counts the request where it is limited.
     """
+    table = app.setdefault(ROUTES, {})
     for route in routes:
+        table[route.method, prefix + route.path] = route
         app.router.add_route(route.method, prefix + route.path, _guarded(route), expect_handler=_expect)
 
 

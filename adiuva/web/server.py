@@ -1,5 +1,6 @@
 """What answers where no application is asked: requests that aiohttp cannot read get a problem like all others."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
@@ -12,6 +13,8 @@ from adiuva.web.middleware import REQUEST_ID
 from adiuva.web.problems import X_REQUEST_ID, problem
 
 _Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+SILENT_SECONDS = 4.0  # from the connection to the end of its first request's headers
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +44,18 @@ class _Server(web.Server):
 
 class _RequestHandler(web.RequestHandler):
     __slots__ = ()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client has connected; if it sends nothing, it does not hold its file descriptor for long.
+
+        aiohttp has one timeout for such connections and for idle ones that have been of use, which are kept longer.
+        """
+        super().connection_made(transport)
+        asyncio.get_running_loop().call_later(SILENT_SECONDS, self._close_if_silent)
+
+    def _close_if_silent(self) -> None:
+        if self._request_count == 0:
+            self.force_close()
 
     def handle_error(
         self,

@@ -18,7 +18,7 @@ async def test_a_message_becomes_an_action_and_an_answer(user: User, model: Scri
     status, answer = await user.post("/chat", {"message": "Buy milk", "agents": ["task_agent"]})
     assert status == 200
     [action] = answer["actions"]
-    assert UUID(action.pop("id"))
+    assert UUID(action.pop("id")).version == 4
     assert action == {
         "action": "create_task",
         "params": {"title": "Buy milk", "priority": "high"},

@@ -246,7 +246,7 @@ async def test_a_revoked_login_closes_the_socket_with_4401_also_in_mid_request(
     await agent.entered.wait()
     await user.client.post(f"{API}/auth/logout", json={"refresh_token": user.tokens["refresh_token"]})
     async with asyncio.timeout(5):  # PROOFS.md, WS4
-        assert await asyncio.gather(close_code(idle), close_code(busy)) == [4401, 4401]
+        assert tuple(await asyncio.gather(close_code(idle), close_code(busy))) == (4401, 4401)
     assert agent.finished == 0
 
 

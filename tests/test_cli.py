@@ -1,0 +1,96 @@
+"""The command line, as a person at a terminal sees it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from adiuva.testing.serving import Served
+
+ADIUVA = str(Path(sys.executable).parent / "adiuva")
+PASSWORD = "correct horse battery"
+
+
+def run(*arguments: str, stdin: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [ADIUVA, *arguments],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **environ},
+    )
+
+
+@pytest.mark.parametrize(
+    "command", ["", "serve", "migrate", "agents", "chat", "demo", "admin", "admin set-tier", "admin list"]
+)
+def test_every_command_has_help(command: str) -> None:
+    help_ = run(*command.split(), "--help")
+    assert help_.returncode == 0
+    assert "Usage: adiuva" in help_.stdout
+
+
+def test_agents_are_listed_with_their_tools() -> None:
+    listed = run("agents")
+    assert listed.returncode == 0
+    assert all(name in listed.stdout for name in ("task_agent", "project_agent", "note_agent", "checkpoint_agent"))
+    assert "list_tasks_due_today" in listed.stdout
+
+
+def test_a_broken_plugin_is_told_and_the_others_are_listed(tmp_path: Path) -> None:
+    (tmp_path / "broken_garden.py").write_text("import no_such_module_at_all\n")
+    info = tmp_path / "broken_garden-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken-garden\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[adiuva]\ngarden = broken_garden\n")
+    listed = run("agents", PYTHONPATH=str(tmp_path))
+    assert listed.returncode == 0
+    assert "task_agent" in listed.stdout
+    assert "garden 1.0: not loaded: ModuleNotFoundError" in listed.stderr
+
+
+def test_the_demo_does_the_main_job_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    shown = run("demo", TMPDIR=str(tmp_path))
+    assert shown.returncode == 0, shown.stderr
+    assert '→ create_task {"title":"Call the bank","status":"todo","priority":"high","due_date":' in shown.stdout
+    assert "→ update_task" in shown.stdout
+    assert "→ create_note" in shown.stdout
+    assert "(not applied)" not in shown.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_chat_answers_messages_and_shows_their_actions(serve: Callable[..., Served]) -> None:
+    served = serve()
+    account = {"ADIUVA_EMAIL": "ada@example.com", "ADIUVA_PASSWORD": PASSWORD, "ADIUVA_URL": served.url}
+    messages = ("Add a task 'Buy milk'", "Mark 'Buy milk' as done")
+    talked = run("chat", "--register", *messages, **account)
+    assert talked.returncode == 0, talked.stderr
+    assert '→ create_task {"title":"Buy milk"' in talked.stdout
+    assert "→ update_task" in talked.stdout
+    typed = run("chat", stdin="What is due today?\n", **account)
+    assert typed.returncode == 0, typed.stderr
+    assert typed.stdout.strip()
+
+
+def test_chat_tells_a_wrong_password_and_a_server_that_is_not_there(serve: Callable[..., Served]) -> None:
+    served = serve()
+    refused = run("chat", "Hi", "--url", served.url, "--email", "nobody@example.com", "--password", PASSWORD)
+    assert refused.returncode == 1
+    assert "Error: " in refused.stderr
+    assert "Traceback" not in refused.stderr
+    away = run("chat", "Hi", "--url", "http://127.0.0.1:1", "--email", "a@example.com", "--password", PASSWORD)
+    assert away.returncode == 1
+    assert "No server answers at http://127.0.0.1:1." in away.stderr
+
+
+def test_wrong_settings_are_told_without_a_trace() -> None:
+    refused = run("serve", PORT="http", LOG_LEVEL="LOUD")
+    assert refused.returncode == 1
+    assert "PORT='http'" in refused.stderr
+    assert "LOG_LEVEL='LOUD'" in refused.stderr
+    assert "Traceback" not in refused.stderr
