@@ -44,6 +44,10 @@ class Listener:
         return "".join(self.pieces)
 
 
+def _queue(answers: Iterable[Answer]) -> deque[Answer]:
+    return deque(answers)
+
+
 @define
 class ScriptedModel:
     """Gives one answer of ``script`` a call: a text, a turn, an exception to raise, or a function that gives one.
@@ -51,7 +55,7 @@ class ScriptedModel:
     A text is streamed word by word. ``calls`` holds what was asked. A call too many is an ``AssertionError``.
     """
 
-    script: deque[Answer] = field(converter=deque, factory=deque)
+    script: deque[Answer] = field(converter=_queue, factory=deque)
     calls: list[ModelCall] = field(factory=list, init=False)
 
     def add(self, answers: Iterable[Answer]) -> None:

@@ -37,6 +37,7 @@ class Reply:
     status: int = 200
     headers: Mapping[str, str] = field(factory=dict)
     body: bytes | None = None  # sent in place of any answer
+    extra_event: bytes | None = None  # the data of an event in the stream after the deltas
 
 
 def say(*pieces: str, ending: Ending = "whole", gate: asyncio.Event | None = None) -> Reply:
@@ -86,10 +87,16 @@ class OpenAIDouble:
     respond: Callable[[dict[str, Any]], Reply] | None = None
     requests: list[Request] = field(factory=list, init=False)
     aborted: int = field(default=0, init=False)  # connections that the caller closed before the answer was whole
+    _peers: set[object] = field(factory=set, init=False)
     _script: deque[Reply] = field(factory=deque, init=False)
     _changed: asyncio.Condition = field(factory=asyncio.Condition, init=False)
     _runner: web.AppRunner = field(init=False)
     _stopping: bool = field(default=False, init=False)
+
+    @property
+    def connections(self) -> int:
+        """How many connections the requests came on."""
+        return len(self._peers)
 
     def script(self, *replies: Reply) -> None:
         """Add answers to the script."""
@@ -128,6 +135,8 @@ class OpenAIDouble:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         body = orjson.loads(await request.read())
+        assert request.transport is not None
+        self._peers.add(request.transport.get_extra_info("peername"))
         async with self._changed:
             self.requests.append(Request(body=body, headers=request.headers.copy()))
             self._changed.notify_all()
@@ -179,6 +188,8 @@ class OpenAIDouble:
             await response.write(_event([{"index": 0, "delta": delta, "finish_reason": None}]))
             if reply.pause:
                 await asyncio.sleep(reply.pause)
+        if reply.extra_event is not None:
+            await response.write(b"data: " + reply.extra_event + b"\n\n")
         if reply.ending == "cut":
             await response.write_eof()
             return response

@@ -27,6 +27,7 @@ _LEADING = re.compile(
     r"|want|is|as|with|about|new)\b[\s,:]*)+",
     re.IGNORECASE,
 )
+_PRONOUN = re.compile(r"^(?:it|that|this|them)\b.*", re.IGNORECASE)
 _RENAME = r"\b(?:rename|retitle|call it|change the (?:title|name))\b"
 
 
@@ -161,7 +162,7 @@ class Filler:
         kinds = self._kind_nouns()
         text = self._named_thing(noun)
         if not text and required and (noun in kinds or not noun):
-            text = self._take_quote() or self._after(_ABOUT_IT) or self._rest() or self.mentioned
+            text = self._take_quote() or self._after(_ABOUT_IT) or _PRONOUN.sub("", self._rest()) or self.mentioned
         elif not text and required:
             text = self._take_quote()
         if not required and ToolName.of(self.tool).kind == "read" and lookup_tool(noun, self.tools) is None:
@@ -264,7 +265,7 @@ class Filler:
         nouns = self._kind_nouns()
         used = list(self._used) + list(self.sentence.quotes)
         for word in self.sentence.words:
-            if kind and word.stem == verb:
+            if word.stem == (verb if kind else ToolName.of(self.tool).verb):
                 used.append(word)
                 break
         for word in self.sentence.words:

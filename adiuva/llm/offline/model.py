@@ -22,6 +22,7 @@ _WHO = re.compile(
     r"|\bare you (?:an?|the|really|chatgpt|claude|gemini)\b|\boffline (?:model|stand-in)\b",
     re.IGNORECASE,
 )
+_LONGEST = 4000  # characters of a message that are read: who writes more does not write commands
 _WORDS = re.compile(r"\S+\s*|\s+")
 _PRONOUN = re.compile(r"\b(?:it|that|this|them)\b", re.IGNORECASE)
 
@@ -72,7 +73,7 @@ class _Turn:
     def __attrs_post_init__(self) -> None:
         messages = self.call.messages
         last = max((at for at, message in enumerate(messages) if message.role == "user"), default=-1)
-        self.sentence = Sentence(messages[last].content if last >= 0 else "")
+        self.sentence = Sentence(messages[last].content[:_LONGEST] if last >= 0 else "")
         self.steps = _steps(messages[last + 1 :])
         self.known = [record for step in self.steps for record in answers.records_in(step.result) or ()]
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from attrs import field, frozen
 
 _QUOTE = re.compile(
-    r"(?<!\w)'(.{1,2000}?)'(?!\w)|\"(.{1,2000}?)\"|`(.{1,2000}?)`"
-    r"|\u201c(.{1,2000}?)\u201d|\u2018(.{1,2000}?)\u2019|\u00ab(.{1,2000}?)\u00bb"
+    r"(?<!\w)'(.{1,500}?)'(?!\w)|\"(.{1,500}?)\"|`(.{1,500}?)`"
+    r"|\u201c(.{1,500}?)\u201d|\u2018(.{1,500}?)\u2019|\u00ab(.{1,500}?)\u00bb"
 )
 _WORD = re.compile(r"[^\W_]+(?:['\u2019][a-z]+)?")
 _DOUBLED = re.compile(r"([bgmnprt])\1$")
