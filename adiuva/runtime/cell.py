@@ -161,6 +161,7 @@ class Cell:
                     await self._handle(request, task)
                     if task.cancelling() or task not in self._workers or copy_context() != self._context:
                         return
+                    request = None  # an idle worker holds nobody's content
                 if not self._mailbox.size:
                     waiter = self.loop.create_future()
                     self._idle.append(waiter)
@@ -183,13 +184,11 @@ class Cell:
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the asker's
             request.end(error=error)
         except BaseException as error:
-            asked_to = request.reason is not None
             request.end(error=HandlerCrashedError())
-            cancelled = isinstance(error, asyncio.CancelledError)
-            if isinstance(error, FATAL) or (cancelled and task.cancelling() > asked_to):
-                raise
-            if not asked_to:
+            if request.reason is None and not isinstance(error, FATAL):
                 log.exception("handler crashed", actor=self.actor.name, message_id=request.envelope.id)
+            if isinstance(error, (asyncio.CancelledError, *FATAL)):
+                raise  # another worker takes the place of this one
         else:
             request.end(value=value)
 

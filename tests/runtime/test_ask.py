@@ -5,6 +5,7 @@ from contextvars import ContextVar
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from adiuva.errors import AdiuvaError, NotFoundError, OverloadedError
 from adiuva.runtime import Actor, ActorContext, ActorRef, ActorSystem, Envelope, HandlerCrashedError
@@ -190,14 +191,33 @@ async def test_a_told_message_that_fails_goes_to_on_failure(system: ActorSystem)
             raise RuntimeError
 
     ref = await system.start(Failing("failing"))
-    ref.tell("fail", user="ada")
-    envelope, raised = await failures.get()
+    with capture_logs() as logs:
+        ref.tell("fail", user="ada")
+        envelope, raised = await failures.get()
+        await turns()
+    assert [line["event"] for line in logs] == ["on_failure raised"]
     assert (envelope.payload, envelope.user, raised) == ("fail", "ada", error)
     assert await ref.ask("alive") == "alive"
     with pytest.raises(ValueError, match="told"):
         await ref.ask("fail")
     assert failures.empty()
     assert ref.counters().failed == 2
+
+
+async def test_a_told_message_that_fails_is_logged_without_its_content(start: Start) -> None:
+    async def fail(payload: Any, ctx: ActorContext) -> None:
+        del ctx
+        raise ValueError(payload)
+
+    ref = await start(fail)
+    with capture_logs() as logs:
+        ref.tell("a secret")
+        while not ref.counters().failed:
+            await asyncio.sleep(0)
+    (line,) = logs
+    assert line["event"] == "told message failed"
+    assert isinstance(line.pop("exc_info"), ValueError)  # of which the log shows the class and the place
+    assert "secret" not in str(line)
 
 
 async def test_a_message_does_not_see_the_context_variables_of_another(start: Start) -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import gc
+import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -252,10 +254,31 @@ async def test_a_deadline_passes_for_a_message_that_waits(start: Start, gate: Ga
 
 async def test_a_message_past_its_deadline_is_never_queued(start: Start, gate: Gate) -> None:
     ref = await start(gate)
+    gate.opened.set()
+    await ref.ask(0)
+    gate.reached.clear()
     with pytest.raises(DeadlineExceededError):
         await ref.ask(1, deadline=in_seconds(-1))
+    await turns()
     assert not gate.reached.is_set()
     assert ref.counters().expired == 1
+
+
+async def test_an_answered_message_is_let_go_of_before_its_deadline(start: Start) -> None:
+    class Payload:
+        pass
+
+    async def receive(payload: Any, ctx: ActorContext) -> None:
+        del payload, ctx
+
+    ref = await start(receive)
+    payload = Payload()
+    gone = weakref.ref(payload)
+    await ref.ask(payload, timeout=3600)
+    del payload
+    await turns()
+    gc.collect()
+    assert gone() is None
 
 
 async def test_a_deadline_that_passes_after_the_end_changes_nothing(start: Start) -> None:

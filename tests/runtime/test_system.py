@@ -17,14 +17,14 @@ class Slow(Actor):
         super().__init__(name, capacity=10)
         self.story: list[str] = []
         self.starting, self.may_start, self.stubborn = asyncio.Event(), asyncio.Event(), False
-        self.failed, self.may_retry = asyncio.Event(), asyncio.Event()
+        self.may_fail = asyncio.Event()
         self._faults = faults
 
     async def on_start(self) -> None:
         self.starting.set()
         if self._faults:
             self._faults -= 1
-            self.failed.set()
+            await self.may_fail.wait()
             raise OSError("no disk")
         try:
             await self.may_start.wait()
@@ -77,6 +77,7 @@ async def test_messages_sent_during_the_start_are_handled_after_it(system: Actor
 @pytest.mark.usefixtures("quick_retries")
 async def test_a_start_that_fails_is_tried_again(system: ActorSystem) -> None:
     actor = Slow(faults=3)
+    actor.may_fail.set()
     actor.may_start.set()
     ref = await system.start(actor)
     while ref.counters().state != "running":
@@ -106,6 +107,10 @@ async def test_after_a_failed_start_messages_are_refused_and_those_that_wait_are
     actor = Slow(faults=1)
     ref = await system.start(actor)
     waiting = asyncio.create_task(ref.ask(1))
+    await actor.starting.wait()
+    await turns()
+    assert ref.counters().queued == 1
+    actor.may_fail.set()
     with pytest.raises(UnavailableError):
         await waiting
     assert system.ready() == {"slow": "starting: OSError"}
@@ -375,20 +380,18 @@ async def test_a_removed_actor_ends_its_messages_and_frees_its_name(
 
 
 async def test_a_removed_actor_takes_no_child_asks_either(system: ActorSystem, start: Start, gate: Gate) -> None:
-    async def echo(payload: Any, ctx: ActorContext) -> Any:
-        del ctx
-        return payload
-
-    child: ActorRef = await start(echo, name="child")
+    child: ActorRef = await start(gate, name="child")
 
     async def parent(payload: Any, ctx: ActorContext) -> Any:
-        await gate(payload, ctx)
         return await ctx.ask(child, payload)
 
     ref = await start(parent, name="parent")
-    ask = asyncio.create_task(ref.ask(1))
+    busy = asyncio.create_task(child.ask("busy"))
     await gate.reached.wait()
-    await system.remove("child")
-    gate.opened.set()
+    removing = asyncio.create_task(system.remove("child"))
+    await turns()
     with pytest.raises(GoingAwayError):
-        await ask
+        await ref.ask(1)
+    gate.opened.set()
+    assert await busy == "busy"
+    await removing
