@@ -16,9 +16,9 @@ serve: .venv/installed          ## run the server; settings come from the enviro
 demo: .venv/installed           ## the main job, from start to end, with embedded everything
 	$(BIN)/adiuva demo
 test: .venv/developing          ## all tests but the slow ones
-	$(BIN)/pytest -n auto -m "not proof" $(ARGS)
+	$(BIN)/pytest -n auto --dist loadgroup -m "not proof" $(ARGS)
 proof: .venv/developing         ## the slow ones: the figures that are promised, from a client's side
-	$(BIN)/pytest -n auto -m proof $(ARGS)
+	$(BIN)/pytest -n auto --dist loadgroup -m proof $(ARGS)
 bench: .venv/developing         ## where the README's figures come from
 	$(BIN)/python -m benchmarks
 check: .venv/developing         ## rules, types, import contracts, lock files

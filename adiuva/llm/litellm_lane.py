@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import os
+import warnings
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -46,7 +47,7 @@ class LitellmLane:
     async def complete(self, call: ModelCall) -> Delta:
         """Answer at once."""
         response = await self._ask(call, stream=False)
-        return openai_wire.answer_of(response.model_dump())
+        return openai_wire.answer_of(response.model_dump(warnings=False))
 
     async def stream(self, call: ModelCall) -> AsyncGenerator[Delta, None]:
         """Answer in deltas, as LiteLLM hands them on."""
@@ -125,7 +126,9 @@ def _import() -> Any:
     litellm.disable_streaming_logging = True
     litellm.disable_hf_tokenizer_download = True
     litellm.disable_token_counter = True
-    for name in _TALKATIVE_LOGGERS:  # they write prompts and errors' bodies
+    # Both write what people and models have said.
+    warnings.filterwarnings("ignore", module=r"(litellm|pydantic)\b")
+    for name in _TALKATIVE_LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     # A million objects that live for ever: no collection need look at them again.
     gc.freeze()

@@ -9,7 +9,7 @@ from attrs import define, field, frozen
 
 from adiuva.llm.offline.choice import ToolName, lookup_tool
 from adiuva.llm.offline.dates import FoundDate, find_date, find_time
-from adiuva.llm.offline.schema import properties, values_in
+from adiuva.llm.offline.schema import fallback, properties, values_in
 from adiuva.llm.offline.text import STOP_WORDS, Sentence, Span, blanked, stem, stems
 from adiuva.llm.offline.verbs import verb_of
 from adiuva.llm.protocol import ToolSpec
@@ -71,7 +71,7 @@ class Filler:
         for name in sorted(texts, key=lambda name: not _like(name, _TITLES)):
             self._fill_text(name, required=name in required)
         for name in required - self.arguments.keys() - {reference.parameter for reference in self.references}:
-            if (value := _fallback(schemas.get(name, {}))) is not None:
+            if (value := fallback(schemas.get(name, {}))) is not None:
                 self.arguments[name] = value
 
     def _kind_nouns(self) -> tuple[str, ...]:
@@ -291,12 +291,3 @@ def _noun(name: str, tool: ToolSpec) -> str:
 
 def _like(name: str, kinds: tuple[str, ...]) -> bool:
     return name in kinds or name.rpartition("_")[2] in kinds
-
-
-def _fallback(schema: dict[str, Any]) -> Any:
-    """A value for a required parameter of which the sentence says nothing; None where there is no fair one."""
-    if "default" in schema:
-        return schema["default"]
-    if schema.get("enum"):
-        return schema["enum"][0]
-    return {"boolean": False, "array": [], "object": {}}.get(str(schema.get("type")))

@@ -51,3 +51,12 @@ def values_in(sentence: Sentence, values: Sequence[Any]) -> tuple[Any, Span] | N
                 if isinstance(name, str) and (span := sentence.has(name)):
                     return value, span
     return None
+
+
+def fallback(schema: dict[str, Any]) -> Any:
+    """A value for a required parameter of which the sentence says nothing; None where there is no fair one."""
+    if "default" in schema:
+        return schema["default"]
+    if schema.get("enum"):
+        return schema["enum"][0]
+    return {"boolean": False, "array": [], "object": {}}.get(str(schema.get("type")))
