@@ -10,8 +10,9 @@ from adiuva.auth import handlers as auth_handlers
 from adiuva.auth.service import AUTH, Auth
 from adiuva.chat import handlers as chat_handlers
 from adiuva.chat.agent_actor import AgentActor
-from adiuva.chat.orchestrator import Orchestrator
+from adiuva.chat.orchestrator import PROMPTS, Orchestrator
 from adiuva.chat.registry import AgentRegistry
+from adiuva.chat.sanitizer import Sanitizer
 from adiuva.chat.service import CHAT, Chat
 from adiuva.chat.socket_watch import SOCKETS, SocketWatch
 from adiuva.database import Database
@@ -119,6 +120,7 @@ async def _actors(app: web.Application) -> AsyncIterator[None]:
         models=models,
         router_model=settings.llm_router_model or models[0],
         deadline_seconds=settings.chat_deadline_seconds,
+        sanitizer=Sanitizer({**{agent.name: agent.instructions for agent in agents.values()}, **PROMPTS}),
     )
     app[health.CHECKS] = _checks(app)
     yield

@@ -6,6 +6,7 @@ import aiohttp
 import orjson
 import structlog
 
+from adiuva.chat.client_tools import ClientTools
 from adiuva.chat.context import client_now, clock_line
 from adiuva.chat.messages import ActionProduced, AgentJob, ChatResult, ProducedAction, TextProduced
 from adiuva.chat.tool_loop import ToolLoop
@@ -48,17 +49,20 @@ class AgentActor(Actor):
         async def on_action(action: ProducedAction) -> None:
             await ctx.emit(ActionProduced(action=action))
 
-        loop = ToolLoop(
-            agent=self._agent,
-            tools=self._tools,
-            context=context,
-            model=self._model,
-            model_name=payload.model,
-            on_text=on_text if payload.stream else None,
-            on_action=on_action,
-            messages=self._messages(payload, context),
-        )
-        response = await loop.run()
+        async with ClientTools(ctx) as client:
+            loop = ToolLoop(
+                agent=self._agent,
+                tools=self._tools,
+                context=context,
+                model=self._model,
+                model_name=payload.model,
+                on_text=on_text if payload.stream else None,
+                on_action=on_action,
+                client=client if payload.client_tools else None,
+                done_before=[action for result in payload.previous_results for action in result.get("actions", ())],
+                messages=self._messages(payload, context),
+            )
+            response = await loop.run()
         return ChatResult(
             response=response,
             actions=tuple(loop.actions),

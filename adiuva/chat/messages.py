@@ -38,6 +38,7 @@ class ChatJob:
     model: str
     router_model: str
     stream: bool = False  # whether text is wanted as it comes
+    client_tools: bool = False  # whether the client runs read tools on its own data
 
 
 @frozen(kw_only=True)
@@ -51,6 +52,7 @@ class AgentJob:
     shared_memory: dict[str, Any] = field(factory=dict, repr=False)
     model: str
     stream: bool = False
+    client_tools: bool = False
 
 
 @frozen(kw_only=True)
@@ -75,3 +77,12 @@ class ActionProduced:
     """Event: a tool has produced an action."""
 
     action: ProducedAction
+
+
+@frozen(kw_only=True)
+class ToolCallRequested:
+    """Event: the client is to run a read tool, and to send its result with this id."""
+
+    id: str
+    action: str
+    params: dict[str, Any] = field(repr=False)

@@ -8,8 +8,8 @@ import orjson
 import structlog
 
 from adiuva.chat.messages import AgentJob, ChatJob, ChatResult, ProducedAction, TextProduced
-from adiuva.errors import AdiuvaError, LlmTimeoutError, LlmUnavailableError, UnavailableError
-from adiuva.llm.protocol import Message, Model, ModelCall, Usage
+from adiuva.errors import AdiuvaError, DeadlineExceededError, LlmTimeoutError, LlmUnavailableError, UnavailableError
+from adiuva.llm.protocol import Message, Model, ModelCall, OnText, Usage
 from adiuva.runtime import Actor, ActorContext, ActorRef
 from adiuva.sdk import Agent
 
@@ -21,7 +21,7 @@ NAME = "orchestrator"
 DEFAULT_AGENT = "task_agent"
 MAX_AGENTS = 5
 HISTORY_SEEN = 6  # how many earlier messages the router sees: enough for "and delete it again"
-ROUTER_TOKENS = 64
+ROUTER_TOKENS = 256  # the choice takes 20; some models think first
 
 ROUTER_PROMPT = """\
 You route messages of a project-management app: classify the intent of the user's last message and choose who answers.
@@ -35,6 +35,8 @@ Several agents have worked on the user's message, one after another. Write the o
 what they answered, leave nothing out, say nothing twice, and say plainly what failed. Do not mention agents. Their
 results, as JSON:
 {results}"""
+
+PROMPTS = {"router": ROUTER_PROMPT, "synthesis": SYNTHESIS_PROMPT}
 
 
 class Orchestrator(Actor):
@@ -83,6 +85,7 @@ class Orchestrator(Actor):
             shared_memory=memory or {},
             model=job.model,
             stream=stream,
+            client_tools=job.client_tools,
         )
         answer: ChatResult = await ctx.ask(self._refs[name], message)
         return answer
@@ -122,35 +125,72 @@ class Orchestrator(Actor):
         results: list[dict[str, Any]] = []
         actions: list[ProducedAction] = []
         memory: dict[str, Any] = {}
+        failed: dict[str, AdiuvaError] = {}
         for name in names:
             try:
                 answer = await self._ask(name, job, ctx, stream=False, results=tuple(results), memory=memory)
-            except AdiuvaError as error:
-                log.warning("agent of a pipeline failed", agent=name, error=error.code)
-                results.append({"agent": name, "error": error.message})
+            except Exception as error:  # noqa: BLE001 - a third party's agent; the others' results stand
+                failed[name] = _foreseen(error)
+                log.warning("agent of a pipeline failed", agent=name, error=type(error).__name__)
                 continue
             usage += answer.usage
             memory = answer.shared_memory
             actions.extend(answer.actions)
             done = [{"action": action.action, "params": action.params} for action in answer.actions]
             results.append({"agent": name, "response": answer.response, "actions": done})
-        text, spent = await self._join(job, ctx, results)
+        if not results:
+            raise next(iter(failed.values()))
+        text, spent = await self._join(job, ctx, results, failed)
         return ChatResult(response=text, actions=tuple(actions), usage=usage + spent)
 
-    async def _join(self, job: ChatJob, ctx: ActorContext, results: list[dict[str, Any]]) -> tuple[str, Usage]:
+    async def _join(
+        self, job: ChatJob, ctx: ActorContext, results: list[dict[str, Any]], failed: dict[str, AdiuvaError]
+    ) -> tuple[str, Usage]:
+        """One answer out of several; what failed is said whatever the model makes of it."""
         texts: list[str] = []
 
-        async def on_text(text: str) -> None:
+        async def say(text: str) -> None:
             texts.append(text)
-            await ctx.emit(TextProduced(text=text))
+            if job.stream:
+                await ctx.emit(TextProduced(text=text))
 
+        usage = Usage()
+        if len(results) == 1:
+            await say(results[0]["response"])
+        else:
+            usage = await self._synthesise(job, results, say)
+        for name, error in failed.items():
+            await say(f"\n\nOne part did not work out ({name}): {error.message}")
+        return "".join(texts), usage
+
+    async def _synthesise(self, job: ChatJob, results: list[dict[str, Any]], say: OnText) -> Usage:
         prompt = SYNTHESIS_PROMPT.format(results=orjson.dumps(results).decode())
-        call = ModelCall(
-            model=job.model,
-            messages=(Message(role="system", content=prompt), Message(role="user", content=job.message)),
-        )
-        turn = await self._model.run(call, on_text if job.stream else None)
-        return "".join(texts) if job.stream else turn.text, turn.usage
+        messages = (Message(role="system", content=prompt), Message(role="user", content=job.message))
+        spoken = False
+
+        async def on_text(text: str) -> None:
+            nonlocal spoken
+            spoken = True
+            await say(text)
+
+        try:
+            turn = await self._model.run(ModelCall(model=job.model, messages=messages), on_text if job.stream else None)
+        except LlmUnavailableError as error:
+            if spoken:
+                raise
+            log.warning("synthesis failed", error=type(error).__name__)
+            await say("\n\n".join(result["response"] for result in results if result["response"]))
+            return Usage()
+        if not job.stream:
+            await say(turn.text)
+        return turn.usage
+
+
+def _foreseen(error: Exception) -> AdiuvaError:
+    """The error as a client may read it; a passed deadline is everyone's, and raised."""
+    if isinstance(error, DeadlineExceededError) and not isinstance(error, LlmTimeoutError):
+        raise error
+    return error if isinstance(error, AdiuvaError) else AdiuvaError()
 
 
 def parse_choice(text: str, open_agents: tuple[str, ...]) -> tuple[str, ...]:

@@ -10,8 +10,10 @@ from attrs import frozen
 from adiuva.billing.tiers import agent_open_to, models_open_to, require_agent, require_model_choice
 from adiuva.chat.messages import ChatJob, ChatResult, HistoryEntry
 from adiuva.chat.models import ChatRequest
+from adiuva.chat.outgoing import clean_result
 from adiuva.chat.registry import AgentRegistry
-from adiuva.errors import DeadlineExceededError, LlmTimeoutError, ValidationFailedError
+from adiuva.chat.sanitizer import Sanitizer
+from adiuva.errors import AdiuvaError, DeadlineExceededError, LlmTimeoutError, ValidationFailedError
 from adiuva.runtime import ActorRef, Session
 from adiuva.web.access import Principal
 
@@ -25,6 +27,7 @@ class Chat:
     models: tuple[str, ...]  # what clients may ask for, the default one first; it is empty where none is configured
     router_model: str
     deadline_seconds: float
+    sanitizer: Sanitizer
 
     def job(self, request: ChatRequest, principal: Principal, *, stream: bool) -> ChatJob:
         """The job that ``request`` asks for.
@@ -45,18 +48,28 @@ class Chat:
             model=self._chosen_model(request, principal),
             router_model=self.router_model,
             stream=stream,
+            client_tools=request.client_tools and stream,
         )
 
     async def answer(self, job: ChatJob, principal: Principal) -> ChatResult:
-        """The whole answer at once."""
-        with _timeouts():
-            result: ChatResult = await self.orchestrator.ask(
-                job, user=str(principal.user_id), tier=principal.tier, timeout=self.deadline_seconds
-            )
-        return result
+        """The whole answer at once, sanitized."""
+        try:
+            with _timeouts():
+                result: ChatResult = await self.orchestrator.ask(
+                    job, user=str(principal.user_id), tier=principal.tier, timeout=self.deadline_seconds
+                )
+        except AdiuvaError as error:
+            raise self.clean_error(error) from None
+        return clean_result(self.sanitizer, result)
+
+    def clean_error(self, error: Exception) -> Exception:
+        """The error as it may go out: what an agent raises may quote its prompt."""
+        if isinstance(error, AdiuvaError):
+            error.message = self.sanitizer.text(error.message)
+        return error
 
     def session(self, job: ChatJob, principal: Principal) -> Session:
-        """The answer as a stream of events; see `session_result` for its end."""
+        """The answer as a stream of events, not sanitized yet; see `session_result` for its end."""
         return self.orchestrator.stream(
             job, user=str(principal.user_id), tier=principal.tier, timeout=self.deadline_seconds
         )

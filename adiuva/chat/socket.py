@@ -17,9 +17,10 @@ from aiohttp import WSMessage, WSMsgType, hdrs, web
 
 from adiuva import clock
 from adiuva.auth.service import AUTH, Auth
-from adiuva.chat.messages import ActionProduced, ChatResult, TextProduced
+from adiuva.chat.exchange import Exchange
+from adiuva.chat.messages import ChatJob
 from adiuva.chat.models import ChatRequest
-from adiuva.chat.service import CHAT, Chat, session_result, wire_result
+from adiuva.chat.service import CHAT, Chat
 from adiuva.chat.socket_watch import SOCKETS
 from adiuva.errors import (
     GoingAwayError,
@@ -29,7 +30,6 @@ from adiuva.errors import (
     RateLimitedError,
     UnauthorizedError,
 )
-from adiuva.runtime import Session
 from adiuva.web import problems, wire
 from adiuva.web.access import AUTHENTICATOR, Principal, bearer_token
 from adiuva.web.keys import LIMITER, SETTINGS
@@ -83,13 +83,12 @@ class ChatSocket:
         self._auth: Auth = request.app[AUTH]
         self._limiter: Limiter = request.app[LIMITER]
         self._rate_limits = request.app[SETTINGS].rate_limits
+        self._user_id = str(principal.user_id)
         self._login_id: UUID = principal.login_id
         self._expires_at: datetime = principal.expires_at
         self._waiting: deque[dict[str, Any]] = deque()
         self._worker: asyncio.Task[None] | None = None
-        self._session: Session | None = None
-        self._open_calls: set[str] = set()  # tool calls that the client has yet to answer
-        self._cancelling = False
+        self._exchange: Exchange | None = None
         self._closing = False
 
     @property
@@ -159,7 +158,8 @@ class ChatSocket:
             case None:
                 await self._enqueue(frame)
             case "cancel":
-                await self._cancel()
+                if self._exchange is not None:
+                    await self._exchange.cancel()
             case "tool_result":
                 await self._deliver(frame)
             case _:
@@ -174,27 +174,17 @@ class ChatSocket:
             self._worker = asyncio.create_task(self._work(), name="chat socket")
         return None
 
-    async def _cancel(self) -> None:
-        """Mark the running request as cancelled; `_serve` says so to the client once its work has ended."""
-        if self._worker is None:
-            return
-        self._cancelling = True
-        if self._session is not None:
-            await self._session.cancel()
-
     async def _deliver(self, frame: dict[str, Any]) -> None:
         if not isinstance(frame.get("id"), str) or ("result" in frame) == ("error" in frame):
             return await self._send_error(InvalidRequestError("A tool_result has an id, and a result or an error."))
-        if frame["id"] not in self._open_calls or self._session is None:
-            return await self._send_error(InvalidRequestError("No tool call waits for this result."))
-        self._open_calls.discard(frame["id"])
-        return await self._session.send(frame)
+        if self._exchange is not None:
+            await self._exchange.deliver(frame)
+        return None
 
     # running
 
     async def _work(self) -> None:
         while self._waiting and not self._closing:
-            self._cancelling = False
             await self._serve(self._waiting.popleft())
             if self.expired:
                 self._waiting.clear()
@@ -212,10 +202,10 @@ class ChatSocket:
     async def _serve(self, frame: dict[str, Any]) -> None:
         """Run one request: its events, then exactly one of done, error and cancelled."""
         started = time.monotonic()
+        exchange = self._exchange = Exchange(self._chat, self._send_bytes)
         last: dict[str, Any] | None
         try:
-            result = await self._answer(frame)
-            last = {"type": "cancelled"} if result is None else {"type": "done", "done": True, **wire_result(result)}
+            last = await exchange.run(*await self._admit(frame))
         except UnauthorizedError:
             last = None
             self._waiting.clear()
@@ -223,41 +213,24 @@ class ChatSocket:
         except ConnectionError:
             last = None  # the reader sees it too, and ends the socket
         except Exception as error:  # noqa: BLE001 - one request's fault never ends the socket
-            last = {"type": "cancelled"} if self._cancelling else problems.frame(error)
-        self._session = None
-        self._open_calls.clear()
-        milliseconds = round((time.monotonic() - started) * 1000, 1)
+            last = {} if exchange.cancelled else problems.frame(self._chat.clean_error(error))
+        self._exchange = None
+        if last is not None and exchange.cancelled:
+            last = {"type": "cancelled"}
         outcome = last.get("code", last["type"]) if last else "closed"
-        log.info("socket request", outcome=outcome, ms=milliseconds)
+        milliseconds = round((time.monotonic() - started) * 1000, 1)
+        log.info("socket request", outcome=outcome, ms=milliseconds, user_id=self._user_id)
         if last:
             await self._send(last)
 
-    async def _answer(self, frame: dict[str, Any]) -> ChatResult | None:
-        """The answer, its events sent; None where the client has cancelled it."""
+    async def _admit(self, frame: dict[str, Any]) -> tuple[ChatJob, Principal]:
         principal = await self._auth.refresh_principal(self._login_id, self._expires_at)
         hit = await self._limiter.hit(f"user:{principal.user_id}", self._rate_limits[principal.tier])
         if not hit.allowed:
             raise RateLimitedError(retry_after=hit.reset)
-        job = self._chat.job(wire.structure(ChatRequest, frame), principal, stream=True)
-        if self._was_cancelled():
-            return None
-        async with self._chat.session(job, principal) as session:
-            self._session = session
-            async for event in session:
-                await self._send_event(event)
-            return None if self._was_cancelled() else session_result(session)
-
-    def _was_cancelled(self) -> bool:
-        return self._cancelling  # behind a call, since it changes while a request waits
+        return self._chat.job(wire.structure(ChatRequest, frame), principal, stream=True), principal
 
     # writing
-
-    async def _send_event(self, event: object) -> None:
-        match event:
-            case TextProduced(text=text):
-                await self._send_bytes(b'{"type":"chunk","text":' + orjson.dumps(text) + b"}")
-            case ActionProduced(action=action):
-                await self._send({"type": "action", "action": action})
 
     async def _send_error(self, error: BaseException) -> None:
         await self._send(problems.frame(error))

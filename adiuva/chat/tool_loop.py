@@ -1,13 +1,15 @@
 """The tool loop: a model turn, its tools in parallel, the next turn, until the model has nothing left to run."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
 
 import orjson
 import structlog
 from attrs import define, field
 
 from adiuva import clock
+from adiuva.chat.client_tools import ClientTools
 from adiuva.chat.messages import ProducedAction
 from adiuva.llm.protocol import Message, Model, ModelCall, ModelTurn, OnText, ToolCall, ToolSpec, Usage
 from adiuva.sdk import Action, Agent, Context, Tool, ToolArgumentsError, ToolError
@@ -36,6 +38,8 @@ class ToolLoop:
     model_name: str
     on_text: OnText | None
     on_action: Callable[[ProducedAction], Awaitable[None]]
+    client: ClientTools | None = None  # who runs the tools that are for the client; None: this server does
+    done_before: Sequence[Mapping[str, Any]] = ()  # actions of the agents before, which are not done again
     messages: list[Message]
     texts: list[str] = field(factory=list)
     actions: list[ProducedAction] = field(factory=list)
@@ -120,26 +124,32 @@ class ToolLoop:
         if not isinstance(arguments, dict):
             msg = "The arguments are not a JSON object."
             raise ToolArgumentsError(msg)
-        value = await tool.call(self.agent, self.context, arguments)
+        if self.client is not None and tool.for_client:
+            value = await self.client.call(tool, arguments)
+        else:
+            value = await tool.call(self.agent, self.context, arguments)
         if isinstance(value, Action):
-            action = await self._produce(value)
-            return _encode({"ok": True, "action": action.action, "params": action.params})
+            return _encode(await self._produce(value))
         encoded = _encode(value)
         if len(encoded) > MAX_RESULT_BYTES:
             msg = "The result is too large: ask for less."
             raise ToolError(msg)
         return encoded
 
-    async def _produce(self, action: Action) -> ProducedAction:
+    async def _produce(self, action: Action) -> dict[str, Any]:
+        """Hand the action on; what the model is told of it."""
+        done = {"action": action.name, "params": orjson.loads(_encode(action.params))}
+        if done in self.done_before:
+            return {"ok": True, "note": "An earlier agent has done exactly this; it was not done again.", **done}
         produced = ProducedAction(
             id=clock.new_id(),
             action=action.name,
-            params=orjson.loads(_encode(action.params)),  # proof that it is JSON, before anyone sees it
+            params=done["params"],  # by now proven to be JSON
             requires_confirmation=action.requires_confirmation,
         )
         self.actions.append(produced)
         await self.on_action(produced)
-        return produced
+        return {"ok": True, **done}
 
 
 def _encode(value: object) -> str:

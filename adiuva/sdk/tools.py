@@ -31,10 +31,12 @@ def tool(function: F, /) -> F: ...
 
 
 @overload
-def tool(*, permission: str | None = None) -> Callable[[F], F]: ...
+def tool(*, permission: str | None = None, on_server: bool = False) -> Callable[[F], F]: ...
 
 
-def tool(function: F | None = None, /, *, permission: str | None = None) -> F | Callable[[F], F]:
+def tool(
+    function: F | None = None, /, *, permission: str | None = None, on_server: bool = False
+) -> F | Callable[[F], F]:
     """Let the model call this method: ``@tool``, or ``@tool(permission="write:tasks")``.
 
     The method takes ``self``, the request's `Context`, then the arguments that the model gives. It may be ``async``;
@@ -55,12 +57,14 @@ def tool(function: F | None = None, /, *, permission: str | None = None) -> F | 
     Args:
         function: The method.
         permission: What the tool needs, as a `Permission` or its text. A tool that changes tasks needs ``write:tasks``.
+        on_server: For a ``list_…`` or ``get_…`` tool that reads something else than the request's context, another
+            service for instance: it always runs here. Others run at the client where it offers that (``client_tools``).
 
     Raises:
         DefinitionError: the permission does not exist. A fault of the signature is raised by the class statement.
     """
     try:
-        mark = _Mark(permission=None if permission is None else Permission.of(permission))
+        mark = _Mark(permission=None if permission is None else Permission.of(permission), on_server=on_server)
     except ValueError as error:
         raise DefinitionError(str(error)) from None
 
@@ -74,6 +78,7 @@ def tool(function: F | None = None, /, *, permission: str | None = None) -> F | 
 @frozen(kw_only=True)
 class _Mark:
     permission: Permission | None
+    on_server: bool
 
 
 @frozen(kw_only=True)
@@ -97,6 +102,8 @@ class Tool:
     """What a plugin needs to be granted for this tool."""
     read_only: bool
     """Whether it only reads: it returns no `Action` and needs no ``write:`` permission."""
+    for_client: bool
+    """Whether a client that offers it may run the tool on its own data, in place of the method."""
     _accepted: tuple[_Parameter, ...] = field(repr=False)
 
     async def call(self, agent: Any, ctx: Context, arguments: Mapping[str, Any]) -> Any:
@@ -190,13 +197,16 @@ def _tool(name: str, method: Any, names: Mapping[str, Any]) -> Tool:
             accepted.append(_parameter(parameter.name, annotation, default))
         except TypeError as error:
             raise DefinitionError(f"argument {parameter.name!r}: {error}") from error
-    permission = getattr(method, _MARK).permission
+    mark: _Mark = getattr(method, _MARK)
+    permission = mark.permission
+    read_only = not (permission and permission.writes) and not _returns_action(name, signature, method, names)
     return Tool(
         name=name,
         description=description or name.replace("_", " ").capitalize() + ".",
         parameters=_object(properties, [parameter.name for parameter in accepted if parameter.required]),
         permission=permission,
-        read_only=not (permission and permission.writes) and not _returns_action(name, signature, method, names),
+        read_only=read_only,
+        for_client=read_only and name.startswith(("list_", "get_")) and not mark.on_server,
         accepted=tuple(accepted),
     )
 

@@ -1,0 +1,76 @@
+"""One request on a socket: its events become frames, and the client's answers to tool calls find their way back."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import orjson
+
+from adiuva.chat.messages import ActionProduced, ChatJob, TextProduced, ToolCallRequested
+from adiuva.chat.outgoing import Outgoing
+from adiuva.chat.service import Chat, session_result
+from adiuva.runtime import Session
+from adiuva.web import wire
+from adiuva.web.access import Principal
+
+MAX_RESULT_BYTES: Final = 256 * 1024
+
+
+class Exchange:
+    """Runs once. A cancel may come at any time, before it runs and after it has ended included."""
+
+    def __init__(self, chat: Chat, send: Callable[[bytes], Awaitable[None]]) -> None:
+        """``send`` sends one frame."""
+        self._chat = chat
+        self._send = send
+        self._outgoing = Outgoing(chat.sanitizer)
+        self._session: Session | None = None
+        self._open_calls: set[str] = set()  # tool calls that the client has yet to answer
+        self._cancelled = False
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the client has taken the request back."""
+        return self._cancelled
+
+    async def run(self, job: ChatJob, principal: Principal) -> dict[str, Any]:
+        """Send the events of ``job``; gives the frame that is to end it, if it was not cancelled meanwhile."""
+        async with self._chat.session(job, principal) as session:
+            self._session = session
+            if self._cancelled:
+                return {}
+            async for event in session:
+                await self._pass_on(event)
+            result = session_result(session)
+        await self._send_text(self._outgoing.end())
+        out = self._outgoing
+        return {"type": "done", "done": True, "response": out.response, "actions": out.actions, "usage": result.usage}
+
+    async def cancel(self) -> None:
+        """Stop the work; returns once it has ended."""
+        self._cancelled = True
+        if self._session is not None:
+            await self._session.cancel()
+
+    async def deliver(self, frame: dict[str, Any]) -> None:
+        """Hand the client's answer to a tool call on; one that nobody waits for, or no longer, is dropped."""
+        if frame["id"] not in self._open_calls or self._session is None:
+            return
+        self._open_calls.discard(frame["id"])
+        if len(orjson.dumps(frame)) > MAX_RESULT_BYTES:
+            frame = {"id": frame["id"], "error": f"the result is over {MAX_RESULT_BYTES} bytes"}
+        await self._session.send(frame)
+
+    async def _pass_on(self, event: object) -> None:
+        match event:
+            case TextProduced(text=text):
+                await self._send_text(self._outgoing.text(text))
+            case ActionProduced(action=action):
+                await self._send(wire.dump({"type": "action", "action": self._outgoing.action(action)}))
+            case ToolCallRequested(id=call_id, action=name, params=params):
+                self._open_calls.add(call_id)
+                clean = self._outgoing.params(params)
+                await self._send(wire.dump({"type": "tool_call", "id": call_id, "action": name, "params": clean}))
+
+    async def _send_text(self, text: str) -> None:
+        if text:
+            await self._send(b'{"type":"chunk","text":' + orjson.dumps(text) + b"}")

@@ -1,0 +1,62 @@
+"""Everything of an answer passes here on its way out: the sanitizer takes out what is the server's own."""
+
+from typing import Any
+
+import attrs
+
+from adiuva.chat.messages import ChatResult, ProducedAction
+from adiuva.chat.sanitizer import Sanitizer
+
+
+class Outgoing:
+    """One streamed answer. All that `text` and `end` give, joined, is ``response``; ``actions`` are those given out."""
+
+    def __init__(self, sanitizer: Sanitizer) -> None:
+        """``sanitizer`` knows the prompts that are loaded."""
+        self._sanitizer = sanitizer
+        self._stream = sanitizer.stream()
+        self._texts: list[str] = []
+        self.actions: list[ProducedAction] = []
+
+    @property
+    def response(self) -> str:
+        """The text that has gone out."""
+        return "".join(self._texts)
+
+    def text(self, piece: str) -> str:
+        """What may go out now that ``piece`` has come; the rest is held back until more has."""
+        return self._keep(self._stream.feed(piece))
+
+    def end(self) -> str:
+        """What was held back."""
+        return self._keep(self._stream.finish())
+
+    def action(self, action: ProducedAction) -> ProducedAction:
+        """The action as it may go out."""
+        clean = clean_action(self._sanitizer, action)
+        self.actions.append(clean)
+        return clean
+
+    def params(self, params: dict[str, Any]) -> dict[str, Any]:
+        """A tool call's arguments as they may go out."""
+        clean: dict[str, Any] = self._sanitizer.value(params)
+        return clean
+
+    def _keep(self, text: str) -> str:
+        if text:
+            self._texts.append(text)
+        return text
+
+
+def clean_action(sanitizer: Sanitizer, action: ProducedAction) -> ProducedAction:
+    """An action as it may go out."""
+    return attrs.evolve(action, params=sanitizer.value(action.params))
+
+
+def clean_result(sanitizer: Sanitizer, result: ChatResult) -> ChatResult:
+    """A whole answer as it may go out."""
+    return attrs.evolve(
+        result,
+        response=sanitizer.text(result.response),
+        actions=tuple(clean_action(sanitizer, action) for action in result.actions),
+    )

@@ -1,0 +1,168 @@
+"""What the words of a text are, and an Aho-Corasick automaton that finds runs of words in it.
+
+A word is a run of letters and digits in their compatibility form, without case, accents, apostrophes and invisible
+characters; everything else (white space, punctuation, Markdown) only separates words. Scripts without spaces, such as
+Japanese, count a character as a word of its own, and each after the first of a run as half a one.
+"""
+
+import unicodedata
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
+
+RUN_WORDS: Final = 8
+"""So many consecutive words of a prompt are a leak."""
+SHORTEST_PROMPT: Final = 4
+"""A prompt of fewer than `RUN_WORDS` words, but at least so many, is a leak as a whole."""
+SOLO: Final = "\n"
+"""Leads a character that is a word of its own."""
+
+_START = "\x02"  # the word before the first of an answer
+_JOINING = frozenset(
+    "'\u2018\u2019\u02bc\uff07\u115f\u1160\u3164\uffa0"
+)  # apostrophes, and letters that cannot be seen
+_UNSPACED = (
+    (0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x2E80, 0x2FDF), (0x3005, 0x3007), (0x3040, 0x30FF),
+    (0x3105, 0x312F), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF),
+)  # fmt: skip
+
+
+class _Fold(dict[str, str | None]):
+    """Maps a character to the letters it stands for, to "" if it is invisible, to None if it separates words."""
+
+    def __missing__(self, char: str) -> str | None:
+        folded = _fold(char)
+        if len(self) < 20_000:
+            self[char] = folded
+        return folded
+
+
+def _fold(char: str) -> str | None:
+    if char in _JOINING:
+        return ""
+    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", char).casefold())
+    letters = "".join(filter(str.isalnum, plain))
+    if letters:
+        return SOLO + letters if any(low <= ord(letters[0]) <= high for low, high in _UNSPACED) else letters
+    invisible = unicodedata.category(char) in {"Cc", "Cf", "Mn", "Mc", "Me"} and not char.isspace()
+    return "" if invisible else None
+
+
+FOLD: Final = _Fold()
+
+
+def words_of(text: str) -> Iterator[tuple[str, float]]:
+    """The words of ``text`` with their weights."""
+    word, joined = "", False
+    for char in text:
+        letters = FOLD[char]
+        if letters is None:
+            if word:
+                yield word, 1
+            word, joined = "", False
+        elif letters[:1] == SOLO:
+            if word:
+                yield word, 1
+            yield letters, 0.5 if joined else 1
+            word, joined = "", True
+        else:
+            word += letters
+    if word:
+        yield word, 1
+
+
+class Automaton:
+    """All the runs to look for; built once, shared by all streams. A node is a run's beginning, node 0 the empty one.
+
+    ``openers`` are runs that count only as the first words of an answer; a last word ":" is the character after them.
+    """
+
+    def __init__(self, prompts: Mapping[str, str], openers: Iterable[str] = ()) -> None:
+        self.children: list[dict[str, int]] = [{}]
+        self.depth = [0]
+        self.fail = [0]
+        self.length = [0]  # how many of the last words are a leak
+        self.rule = [""]
+        self.start = self._insert((_START,), "", 0)
+        for opener in openers:
+            words = opener.split()
+            self._insert((_START, *words), "opener", len(words))
+            self._insert((_START, "redacted", *words), "opener", len(words))
+        self.last_opener = len(self.depth) - 1
+        for rule, prompt in prompts.items():
+            for run in _runs(list(words_of(prompt))):
+                self._insert(run, rule, len(run))
+        self._link()
+        self.prefixes = {
+            node: frozenset(word[:end] for word in children for end in range(1, len(word) + 1))
+            for node, children in enumerate(self.children)
+            if len(children) > 3
+        }
+
+    def _insert(self, run: Sequence[str], rule: str, length: int) -> int:
+        node = 0
+        for word in run:
+            following = self.children[node].get(word)
+            if following is None:
+                following = len(self.depth)
+                self.children[node][word] = following
+                self.children.append({})
+                self.depth.append(self.depth[node] + 1)
+                self.fail.append(0)
+                self.length.append(0)
+                self.rule.append("")
+            node = following
+        if length > self.length[node]:
+            self.length[node], self.rule[node] = length, rule
+        return node
+
+    def _link(self) -> None:
+        """Point each node at the longest other one that ends with the same words."""
+        queue = deque(self.children[0].values())
+        while queue:
+            node = queue.popleft()
+            for word, following in self.children[node].items():
+                shorter = self.fail[following] = self.next(self.fail[node], word)
+                if self.length[shorter] > self.length[following]:
+                    self.length[following], self.rule[following] = self.length[shorter], self.rule[shorter]
+                queue.append(following)
+
+    def next(self, node: int, word: str) -> int:
+        """The node of the longest run that the words up to ``node`` and ``word`` end with."""
+        children, fail = self.children, self.fail
+        while node and word not in children[node]:
+            node = fail[node]
+        return children[node].get(word, 0)
+
+    def open(self, node: int) -> int:
+        """The longest run, of those that the words up to ``node`` end with, that can go on."""
+        while node and not self.children[node]:
+            node = self.fail[node]
+        return node
+
+    def depth_held(self, node: int, prefix: str) -> int:
+        """How many words of ``node`` may be part of a run that goes on with a word of this ``prefix``; -1 if none."""
+        while True:
+            prefixes = self.prefixes.get(node)
+            if prefixes is not None:
+                if prefix in prefixes:
+                    return self.depth[node]
+            elif any(word.startswith(prefix) for word in self.children[node]):
+                return self.depth[node]
+            if not node:
+                return -1
+            node = self.fail[node]
+
+
+def _runs(words: list[tuple[str, float]]) -> Iterator[tuple[str, ...]]:
+    plain = tuple(word for word, _ in words)
+    if SHORTEST_PROMPT <= sum(weight for _, weight in words) < RUN_WORDS:
+        yield plain
+        return
+    for first in range(len(words)):
+        weight = 0.0
+        for end in range(first, len(words)):
+            weight += words[end][1]
+            if weight >= RUN_WORDS:
+                yield plain[first : end + 1]
+                break
