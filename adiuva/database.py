@@ -3,23 +3,42 @@
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 import asyncpg
 from attrs import define, field
 
 from adiuva.embedded import EmbeddedPostgres
-from adiuva.errors import AdiuvaError
-from adiuva.pool import FAULTS, Connection, Lent, Pool
+from adiuva.errors import AdiuvaError, OverloadedError, UnavailableError
 from adiuva.settings import Settings
 
-__all__ = ["MIGRATIONS", "Connection", "Database", "DatabaseUnreachableError", "SchemaBehindError"]
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
+    # What a query function takes; the first in a transaction as well.
+    Connection: TypeAlias = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+    Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
+else:
+    Connection = asyncpg.Connection
+    Pool = asyncpg.Pool
 
 _HERE = Path(__file__).parent
 # Installed, they are in the package; in a checkout, beside it.
 MIGRATIONS = next(folder for folder in (_HERE / "migrations", _HERE.parent / "migrations") if folder.is_dir())
 
+POOL_MIN, POOL_MAX = 5, 20
+# A request that waits longer than this for a connection is better refused.
+ACQUIRE_SECONDS = 5.0
 CONNECT_SECONDS = 10.0
+
+# The server is away, going, or out of something; the same statement may work in a moment.
+_FAULTS = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+)
 
 
 class DatabaseUnreachableError(AdiuvaError):
@@ -32,6 +51,45 @@ class SchemaBehindError(AdiuvaError):
     """The database's schema is behind this version of Adiuva."""
 
     code = "schema_behind"
+
+
+class Acquired:
+    """``async with database.acquire() as connection``: one of the pool's, given back at the end."""
+
+    __slots__ = ("_connection", "_pool")
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._connection: PoolConnectionProxy[asyncpg.Record] | None = None
+
+    async def __aenter__(self) -> "PoolConnectionProxy[asyncpg.Record]":
+        try:
+            # Not the pool's own timeout: before Python 3.12 that costs a task.
+            async with asyncio.timeout(ACQUIRE_SECONDS):
+                self._connection = connection = await self._pool.acquire()
+        except TimeoutError as error:
+            raise OverloadedError(retry_after=1) from error
+        except (*_FAULTS, asyncpg.InterfaceError, asyncpg.PostgresError) as error:
+            raise UnavailableError(retry_after=1) from error
+        return connection
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        connection = self._connection
+        assert connection is not None
+        lost = isinstance(error, _FAULTS) or (isinstance(error, asyncpg.InterfaceError) and _is_lost(connection))
+        await self._pool.release(connection)
+        if lost:
+            raise UnavailableError(retry_after=1) from error
+
+
+def _is_lost(connection: "PoolConnectionProxy[asyncpg.Record]") -> bool:
+    """An ``InterfaceError`` is also how asyncpg tells of a mistake in its use, which is no unavailability."""
+    try:
+        return connection.is_closed()
+    except asyncpg.InterfaceError:  # The pool has let go of it already.
+        return True
 
 
 @define(kw_only=True)
@@ -57,30 +115,21 @@ class Database:
         embedded = None if settings.database_url else await asyncio.to_thread(_embed, settings, share=share)
         dsn = embedded.dsn if embedded else settings.database_url
         try:
-            pool = await _pool(dsn)
+            database = cls(pool=await _pool(dsn), dsn=dsn, embedded=embedded)
+            if check:
+                await database._check_schema()
         except BaseException:
             if embedded:
                 await asyncio.to_thread(embedded.stop)
             raise
-        database = cls(pool=pool, dsn=dsn, embedded=embedded)
-        try:
-            if check:
-                await database._check_schema()
-        except BaseException:
-            await database.close()
-            raise
         return database
 
-    def acquire(self) -> Lent:
-        """``async with database.acquire() as connection``.
+    def acquire(self) -> Acquired:
+        """A connection; the database being away, or all connections being busy too long, is an ``UnavailableError``.
 
         Connections are not reset between their users (that is a round trip): whoever sets session state undoes it.
-
-        Raises:
-            UnavailableError: The database is away, or went away in between.
-            OverloadedError: All connections have been busy for too long.
         """
-        return self.pool.acquire()
+        return Acquired(self.pool)
 
     async def ping(self) -> None:
         """Raise ``UnavailableError`` unless the database answers."""
@@ -90,7 +139,10 @@ class Database:
     async def close(self) -> None:
         """Give everything back, waiting shortly for queries that run."""
         try:
-            await self.pool.close()
+            async with asyncio.timeout(5):
+                await self.pool.close()
+        except TimeoutError:
+            self.pool.terminate()
         finally:
             if self._embedded:
                 await asyncio.to_thread(self._embedded.stop)
@@ -129,19 +181,21 @@ def _embed(settings: Settings, *, share: bool) -> EmbeddedPostgres:
 
 
 async def _pool(dsn: str) -> Pool:
-    async def connect() -> Connection:
-        return await asyncpg.connect(
+    try:
+        return await asyncpg.create_pool(
             dsn,
+            min_size=POOL_MIN,
+            max_size=POOL_MAX,
             timeout=CONNECT_SECONDS,
             # Prepared statements live as long as their connection.
             max_cached_statement_lifetime=0,
             statement_cache_size=1000,
+            reset=_no_reset,
             server_settings={"application_name": "adiuva"},
         )
-
-    pool = Pool(connect=connect)
-    try:
-        await pool.open()
-    except (*FAULTS, TimeoutError, ValueError, asyncpg.InterfaceError, asyncpg.PostgresError) as error:
+    except (*_FAULTS, TimeoutError, ValueError, asyncpg.InterfaceError, asyncpg.PostgresError) as error:
         raise DatabaseUnreachableError(f"The database of DATABASE_URL cannot be reached: {error}") from error
-    return pool
+
+
+async def _no_reset(_connection: Connection) -> None:
+    """The pool rolls an open transaction back by itself; anything else would be a round trip."""

@@ -1,13 +1,17 @@
-"""Reaching the database, and the check of its schema."""
+"""The pool, the schema check, and what clients see when the database goes away."""
 
+import asyncio
 from pathlib import Path
+from typing import Any
 
+import asyncpg
 import attrs
 import pytest
 
+from adiuva import database as module
 from adiuva.database import Database, DatabaseUnreachableError, SchemaBehindError
 from adiuva.embedded import FolderInUseError
-from adiuva.errors import UnavailableError
+from adiuva.errors import OverloadedError, UnavailableError
 from adiuva.settings import Settings
 
 
@@ -50,11 +54,68 @@ async def test_a_database_that_is_not_there_is_told_in_one_line_without_its_pass
     assert "\n" not in refused.value.message
 
 
-async def test_a_closed_database_is_unavailable(settings: Settings) -> None:
+async def test_a_connection_that_is_cut_is_unavailable_and_the_next_one_works(database: Database) -> None:
+    async def cut_while_running() -> None:
+        async with database.acquire() as connection:
+            await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    async def use_after_the_cut() -> None:
+        async with database.acquire() as connection, database.acquire() as other:
+            closed = asyncio.Event()
+            connection.add_termination_listener(lambda _: closed.set())
+            await other.execute("SELECT pg_terminate_backend($1)", connection.get_server_pid())
+            await closed.wait()
+            await connection.fetchval("SELECT 1")
+
+    for breach in (cut_while_running, use_after_the_cut):
+        with pytest.raises(UnavailableError) as refused:
+            await breach()
+        assert refused.value.retry_after
+        await database.ping()
+
+
+async def test_a_statement_that_is_wrong_is_no_unavailability(database: Database) -> None:
+    with pytest.raises(asyncpg.UndefinedTableError):
+        async with database.acquire() as connection:
+            await connection.fetch("SELECT 1 FROM no_such_table")
+
+
+async def test_who_waits_too_long_for_a_connection_is_refused(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ACQUIRE_SECONDS", 0.05)
+    held = [await database.pool.acquire() for _ in range(module.POOL_MAX)]
+    with pytest.raises(OverloadedError):
+        await database.ping()
+    for connection in held:
+        await database.pool.release(connection)
+    await database.ping()
+
+
+async def test_a_closed_pool_is_unavailable(settings: Settings) -> None:
     database = await Database.connect(settings)
     await database.close()
     with pytest.raises(UnavailableError):
         await database.ping()
+
+
+async def test_giving_a_connection_back_costs_no_round_trip(database: Database) -> None:
+    queries: list[Any] = []
+    async with database.acquire() as connection:
+        connection.add_query_logger(queries.append)
+        await connection.fetchval("SELECT 1")
+    assert [query.query for query in queries] == ["SELECT 1"]
+
+
+async def test_a_transaction_left_open_is_rolled_back(settings: Settings) -> None:
+    database = await Database.connect(settings)
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # asyncpg tells of the open transaction
+    async with database.acquire() as connection:
+        await connection.execute("BEGIN")
+        await connection.execute("DELETE FROM plugins")
+    async with database.acquire() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM plugins") == 3
+    await database.close()
 
 
 async def test_an_embedded_database_is_made_migrated_and_kept(tmp_path: Path) -> None:
