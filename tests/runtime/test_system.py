@@ -239,6 +239,39 @@ async def test_actors_are_stopped_in_reverse_order_after_their_last_message(syst
     assert set(system.ready().values()) == {"stopped"}
 
 
+async def test_an_actor_is_stopped_once_and_only_after_its_handlers_have_ended(system: ActorSystem) -> None:
+    story: list[str] = []
+    reached, stopping, may_stop = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    class Tidy(Actor):
+        async def receive(self, payload: Any, ctx: ActorContext) -> None:
+            del payload, ctx
+            try:
+                reached.set()
+                await asyncio.Event().wait()
+            finally:
+                await turns()
+                story.append("handler ended")
+
+        async def on_stop(self) -> None:
+            story.append("stopping")
+            stopping.set()
+            await may_stop.wait()
+
+    ref = await system.start(Tidy("tidy"))
+    ask = asyncio.create_task(ref.ask(1))
+    await reached.wait()
+    stops = [asyncio.create_task(system.stop(0)) for _ in range(2)]
+    await stopping.wait()
+    await turns()
+    assert not any(stop.done() for stop in stops)
+    may_stop.set()
+    await asyncio.gather(*stops)
+    with pytest.raises(GoingAwayError):
+        await ask
+    assert story == ["handler ended", "stopping"]
+
+
 async def test_stop_while_starting_cancels_the_start_and_answers_who_waits(system: ActorSystem) -> None:
     actor = Slow()
     ref = await system.start(actor)
@@ -290,6 +323,7 @@ async def test_a_start_that_ends_well_long_after_the_stop_is_stopped() -> None:
     assert not stopped.is_set()
     freed.set()
     await stopped.wait()
+    await turns()
     assert ref.counters().state == "stopped"
 
 
