@@ -80,6 +80,12 @@ class TierRequiredError(ForbiddenError):
     code = "tier_required"
 
 
+class PaymentRequiredError(AdiuvaError):
+    """Your tier's share of this is used up."""
+
+    code = "payment_required"
+
+
 class NotFoundError(AdiuvaError):
     """There is no such thing here."""
 

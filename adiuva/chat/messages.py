@@ -35,6 +35,7 @@ class ChatJob:
     open_agents: tuple[str, ...]
     context: dict[str, Any] = field(repr=False)
     history: tuple[HistoryEntry, ...] = field(default=(), repr=False)
+    previous_results: tuple[dict[str, Any], ...] = field(default=(), repr=False)  # of what ran before this job
     model: str
     router_model: str
     stream: bool = False  # whether text is wanted as it comes

@@ -81,7 +81,7 @@ class Orchestrator(Actor):
             message=job.message,
             context=job.context,
             history=job.history,
-            previous_results=results,
+            previous_results=(*job.previous_results, *results),
             shared_memory=memory or {},
             model=job.model,
             stream=stream,

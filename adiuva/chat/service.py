@@ -51,12 +51,12 @@ class Chat:
             client_tools=request.client_tools and stream,
         )
 
-    async def answer(self, job: ChatJob, principal: Principal) -> ChatResult:
-        """The whole answer at once, sanitized."""
+    async def answer(self, job: ChatJob, principal: Principal, *, line: str | None = None) -> ChatResult:
+        """The whole answer at once, sanitized. ``line``: where it waits in mailboxes, instead of the user's own."""
         try:
             with _timeouts():
                 result: ChatResult = await self.orchestrator.ask(
-                    job, user=str(principal.user_id), tier=principal.tier, timeout=self.deadline_seconds
+                    job, user=str(principal.user_id), tier=principal.tier, timeout=self.deadline_seconds, line=line
                 )
         except AdiuvaError as error:
             raise self.clean_error(error) from None

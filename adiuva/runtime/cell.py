@@ -94,7 +94,7 @@ class Cell:
                 raise DeadlineExceededError
             request.timer = self.loop.call_later(left, request.expire)
         request.queued_at = monotonic()
-        self._mailbox.put(request.envelope.user, request)
+        self._mailbox.put(request.envelope.line, request)
         if self.state != "starting":
             self._wake()
 
@@ -111,7 +111,7 @@ class Cell:
 
     def withdraw(self, request: Request) -> None:
         """Take a request that still waits out of the mailbox."""
-        self._mailbox.remove(request.envelope.user, request)
+        self._mailbox.remove(request.envelope.line, request)
 
     def detach(self, request: Request) -> None:
         """Give the place of a handler that does not end to a new worker."""

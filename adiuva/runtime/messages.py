@@ -12,7 +12,8 @@ class Envelope:
     """A message with all it needs to be handled anywhere: plain data, no callbacks, no sockets."""
 
     id: str
-    user: str  # whose turn it takes in a mailbox
+    user: str
+    line: str  # where it waits in a mailbox: lines take turns
     tier: str
     deadline: float | None  # Unix seconds: valid on every machine
     trace: dict[str, str]

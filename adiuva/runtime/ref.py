@@ -20,8 +20,8 @@ _numbers = count(1)
 class ActorRef:
     """Sends messages to an actor; the only thing that others hold of it.
 
-    ``user`` is whose turn a message takes. A message ends at the earlier of ``timeout`` (seconds from now) and
-    ``deadline`` (Unix seconds); without either it may take for ever.
+    A message waits in the line of its ``user``, or in the ``line`` that it names; lines take turns. It ends at the
+    earlier of ``timeout`` (seconds from now) and ``deadline`` (Unix seconds); without either it may take for ever.
 
     Every way of sending raises at once:
 
@@ -55,6 +55,7 @@ class ActorRef:
         timeout: float | None = None,  # noqa: ASYNC109 - travels with the message
         deadline: float | None = None,
         trace: dict[str, str] | None = None,
+        line: str | None = None,
     ) -> Any:
         """Send ``payload`` and wait for the answer; what the handler raises is raised here.
 
@@ -67,7 +68,7 @@ class ActorRef:
         """
         if timeout is not None:
             deadline = _earlier(timeout, deadline)
-        request = Request(_envelope(payload, user, tier, deadline, trace), self._cell)
+        request = Request(_envelope(payload, user, tier, deadline, trace, line=line), self._cell)
         self._cell.submit(request)
         return await request.answer()
 
@@ -102,7 +103,7 @@ class ActorRef:
             raise parent.reason or RequestCancelledError()
         of = parent.envelope
         request = Request(
-            envelope=_envelope(payload, of.user, of.tier, of.deadline, of.trace),
+            envelope=_envelope(payload, of.user, of.tier, of.deadline, of.trace, line=of.line),
             cell=self._cell,
             parent=parent,
             events=parent.events if forward else None,
@@ -122,7 +123,21 @@ def _earlier(timeout: float | None, deadline: float | None) -> float | None:
     return ends if deadline is None else min(ends, deadline)
 
 
-def _envelope(payload: Any, user: str, tier: str, deadline: float | None, trace: dict[str, str] | None) -> Envelope:
+def _envelope(
+    payload: Any,
+    user: str,
+    tier: str,
+    deadline: float | None,
+    trace: dict[str, str] | None,
+    *,
+    line: str | None = None,
+) -> Envelope:
     return Envelope(
-        id=f"{_PREFIX}{next(_numbers)}", user=user, tier=tier, deadline=deadline, trace=trace or {}, payload=payload
+        id=f"{_PREFIX}{next(_numbers)}",
+        user=user,
+        line=user if line is None else line,
+        tier=tier,
+        deadline=deadline,
+        trace=trace or {},
+        payload=payload,
     )

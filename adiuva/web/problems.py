@@ -20,6 +20,7 @@ STATUS: dict[type[errors.AdiuvaError], int] = {
     errors.AdiuvaError: 500,
     errors.InvalidRequestError: 400,
     errors.UnauthorizedError: 401,
+    errors.PaymentRequiredError: 402,
     errors.ForbiddenError: 403,
     errors.NotFoundError: 404,
     errors.MethodNotAllowedError: 405,

@@ -107,6 +107,29 @@ async def test_a_users_hundred_messages_do_not_delay_anothers_one(start: Start, 
     assert handled.index("bob") <= 2
 
 
+async def test_messages_that_name_one_line_take_one_turn_between_them(start: Start, gate: Gate) -> None:
+    handled = []
+
+    async def record(payload: str, ctx: ActorContext) -> None:
+        handled.append(ctx.user)
+        await gate(payload)
+
+    async def forward(payload: str, ctx: ActorContext) -> None:
+        await ctx.ask(ref, payload)
+
+    ref = await start(record)
+    parent = await start(forward, name="parent", concurrency=100)
+    asks = [asyncio.create_task(parent.ask(number, user=f"user{number}", line="batches")) for number in range(50)]
+    await gate.reached.wait()
+    await turns()
+    asks.append(asyncio.create_task(parent.ask(0, user="ada")))
+    await turns()
+    gate.opened.set()
+    await asyncio.gather(*asks)
+    assert handled.index("ada") <= 2
+    assert "user49" in handled
+
+
 async def test_a_full_mailbox_refuses_at_once(start: Start, gate: Gate) -> None:
     ref = await start(gate, capacity=3, concurrency=2)
     asks = [asyncio.create_task(ref.ask(number)) for number in range(5)]
@@ -341,6 +364,6 @@ async def test_an_actor_has_room_for_at_least_one_message() -> None:
 
 
 def test_a_ref_shows_its_name_and_no_content() -> None:
-    envelope = Envelope(id="1", user="ada", tier="pro", deadline=None, trace={}, payload="a secret")
+    envelope = Envelope(id="1", user="ada", line="ada", tier="pro", deadline=None, trace={}, payload="a secret")
     assert "secret" not in repr(envelope)
     assert isinstance(ActorRef.name, property)
