@@ -8,6 +8,7 @@ from aiohttp import web
 from adiuva import health
 from adiuva.auth import handlers as auth_handlers
 from adiuva.auth.service import AUTH, Auth
+from adiuva.billing import handlers as billing_handlers
 from adiuva.chat import handlers as chat_handlers
 from adiuva.chat.agent_actor import AgentActor
 from adiuva.chat.orchestrator import PROMPTS, Orchestrator
@@ -47,7 +48,7 @@ def create_app(
         app[MODEL] = model
     app.cleanup_ctx.extend([_limiter, _database, _auth, _http, _model, _actors, _sockets])
     app.on_shutdown.append(_say_goodbye)
-    for routes in (health.ROUTES, auth_handlers.ROUTES, chat_handlers.ROUTES):
+    for routes in (health.ROUTES, auth_handlers.ROUTES, billing_handlers.ROUTES, chat_handlers.ROUTES):
         register(app, API, routes)
     cors.allow_origins(app, settings.cors_origins)
     return app

@@ -15,6 +15,7 @@ import attrs
 from attrs import frozen
 
 from adiuva.errors import AdiuvaError
+from adiuva.tiers import TIER_NAMES, TIERS, Tier
 from adiuva.variables import (
     Network,
     choice,
@@ -30,11 +31,8 @@ from adiuva.variables import (
     whole,
 )
 
-TIERS = ("free", "pro", "power", "team")
 # As long as the hash (RFC 7518, 3.2).
 _SECRET_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}
-
-Tier = Literal["free", "pro", "power", "team"]
 
 _HOW_TO_MAKE_ONE = "openssl rand -hex 32"
 # What people leave in place from examples and tutorials.
@@ -70,7 +68,7 @@ def _database_url(value: str) -> str:
 
 
 _HTTP = url("http", "https")
-_RATE_LIMITS = limits(free=20, pro=60, power=120, team=200)
+_RATE_LIMITS = limits(**{name: tier.requests_per_minute for name, tier in TIERS.items()})
 _AUTH_RATE_LIMITS = limits(register=20, login=60, refresh=120)
 
 
@@ -100,11 +98,11 @@ class Settings:
     jwt_refresh_token_expire_days: int = setting(whole(1, 3650), default=30)
     refresh_grace_seconds: float = setting(seconds(0, 300), default=10.0)
     bcrypt_rounds: int = setting(whole(10, 16), default=12)
-    default_tier: Tier = setting(choice(*TIERS), default="free")
+    default_tier: Tier = setting(choice(*TIER_NAMES), default="free")
     rate_limits: dict[str, int] = setting(_RATE_LIMITS, factory=lambda: _RATE_LIMITS(""))
     auth_rate_limits: dict[str, int] = setting(_AUTH_RATE_LIMITS, factory=lambda: _AUTH_RATE_LIMITS(""))
     rate_limit_storage_url: str = optional(
-        url("async+redis", "async+rediss", "async+valkey", "async+valkeys", "async+memcached"), secret=True
+        url("async+redis", "async+rediss", "async+valkey", "async+valkeys"), secret=True
     )
 
     # Models and agents

@@ -31,6 +31,7 @@ from attrs import frozen
 from adiuva.auth import queries
 from adiuva.embedded import EmbeddedPostgres
 from adiuva.migrate import apply
+from adiuva.tiers import TIER_NAMES
 
 API = "/api/v1"
 CONNECTIONS = 16
@@ -158,7 +159,7 @@ async def compare(database_url: str, rounds: int, requests: int) -> None:
         "JWT_SECRET": secrets.token_hex(32),
         "ENV": "prod",
         "LOG_FORMAT": "json",
-        "RATE_LIMITS": ",".join(f"{tier}={MANY}" for tier in ("free", "pro", "power", "team")),
+        "RATE_LIMITS": ",".join(f"{tier}={MANY}" for tier in TIER_NAMES),
     }
     ports = free_port(), free_port()
     with ExitStack() as stack:

@@ -23,6 +23,7 @@ POST   /api/v1/auth/refresh           public   refresh
 POST   /api/v1/auth/register          public   register
 POST   /api/v1/auth/ticket            private  user
 POST   /api/v1/chat                   private  user
+GET    /api/v1/billing/tiers          public   -
 GET    /api/v1/chat/stream            public   -
 GET    /api/v1/health                 public   -
 GET    /api/v1/health/ready           public   -

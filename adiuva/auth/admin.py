@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from adiuva.errors import NotFoundError
-from adiuva.settings import TIERS, Settings
+from adiuva.settings import Settings
+from adiuva.tiers import TIER_NAMES
 
 if TYPE_CHECKING:
     from adiuva.auth.models import User
@@ -43,7 +44,7 @@ def revoke(email: str) -> None:
 
 @admin.command("set-tier")
 @click.argument("email")
-@click.argument("tier", type=click.Choice(TIERS))
+@click.argument("tier", type=click.Choice(TIER_NAMES))
 def set_tier(email: str, tier: str) -> None:
     """Give the user with this address a tier, without a payment."""
     from adiuva.auth import queries
