@@ -1,4 +1,4 @@
-"""Round trips of asks and streamed events, ours beside others, in one process: ``python benchmarks/actors.py``.
+"""Round trips of asks and streamed events, ours beside others, in one process: ``python -m benchmarks actors``.
 
 Ours, a bare queue and autogen-core run on one uvloop, pykka on its own thread. They take turns in short rounds, so that
 what else the machine does hits them alike; printed are the medians over the rounds.
@@ -7,7 +7,6 @@ what else the machine does hits them alike; printed are the medians over the rou
 import argparse
 import asyncio
 import statistics
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -182,8 +181,8 @@ def show(title: str, micros: dict[str, float], base: str) -> None:
         print(f"| {name} | {1e6 / each:,.0f} | {each:.2f} | {micros[base] / each:.2f} |")
 
 
-async def main(rounds: int) -> bool:
-    """Measure, print, and tell whether the figures are as promised."""
+async def main(rounds: int) -> None:
+    """Measure and print, the promised figures last."""
     async with AsyncExitStack() as stack:
         ask, ask_with_terms, stream, relayed = await stack.enter_async_context(ours())
         asks = [
@@ -205,10 +204,9 @@ async def main(rounds: int) -> bool:
     print("\n| ours against | promised | measured |\n|---|---:|---:|")
     for name, least in promises:
         print(f"| {name} | {least} | {micros[name] / micros['ours']:.2f} |")
-    return all(micros[name] / micros["ours"] >= least for name, least in promises)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=30)
-    sys.exit(0 if uvloop.run(main(parser.parse_args().rounds)) else 1)
+    uvloop.run(main(parser.parse_args().rounds))

@@ -386,3 +386,28 @@ async def test_a_session_is_entered_once_and_cancelled_only_then(start: Start, g
     with pytest.raises(RuntimeError, match="used once"):
         await session.__aenter__()
     assert ref.counters().received == 1
+
+
+async def test_a_cancelled_cancel_waits_for_the_handlers_end_all_the_same_and_is_cancelled_then(start: Start) -> None:
+    reached, cleaning, may_end = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def receive(payload: Any, ctx: ActorContext) -> None:
+        del payload, ctx
+        try:
+            reached.set()
+            await asyncio.Event().wait()
+        finally:
+            cleaning.set()
+            await may_end.wait()
+
+    ref = await start(receive)
+    async with ref.stream(1) as session:
+        await reached.wait()
+        cancelling = asyncio.create_task(session.cancel())
+        await cleaning.wait()
+        cancelling.cancel()
+        await turns()
+        assert not cancelling.done()
+        may_end.set()
+        with pytest.raises(asyncio.CancelledError):
+            await cancelling
