@@ -104,7 +104,7 @@ class SanitizerStream:
     def __init__(self, automaton: Automaton, totals: Counter[str], *, answer: bool = True) -> None:
         """``answer``: whether openers of prompts count. `Sanitizer.stream` makes one."""
         self.redactions: Counter[str] = Counter()  # by rule, of this answer
-        self._totals = totals
+        self._totals: Counter[str] | None = totals  # None once it is told
         self._patterns = PatternStream(self.redactions)
         self._words = WordStream(automaton, self.redactions, answer=answer)
 
@@ -113,11 +113,13 @@ class SanitizerStream:
         return self._words.feed(self._patterns.feed(text))
 
     def finish(self) -> str:
-        """The rest, at the end of the answer. After it the stream is used up."""
+        """The rest, at the end of the answer; once more, nothing."""
         rest = self._words.feed(self._patterns.finish()) + self._words.finish()
-        for rule, count in self.redactions.items():
-            log.warning("redacted", rule=rule, count=count)
-        self._totals.update(self.redactions)
+        if self._totals is not None:
+            self._totals.update(self.redactions)
+            self._totals = None
+            for rule, count in self.redactions.items():
+                log.warning("redacted", rule=rule, count=count)
         return rest
 
 

@@ -2,7 +2,7 @@
 
 A word is a run of letters and digits in their compatibility form, without case, accents, apostrophes and invisible
 characters; everything else (white space, punctuation, Markdown) only separates words. Scripts without spaces, such as
-Japanese, count a character as a word of its own, and each after the first of a run as half a one.
+Japanese, make each character a word of its own, which counts for half a one after the first of a run.
 """
 
 import unicodedata
@@ -52,23 +52,22 @@ FOLD: Final = _Fold()
 
 
 def words_of(text: str) -> Iterator[tuple[str, float]]:
-    """The words of ``text`` with their weights."""
-    word, joined = "", False
+    """The words of ``text``, each with how many it counts for: "it's" for two, to be on the safe side."""
+    word, count, joined, apostrophe = "", 1.0, False, False
     for char in text:
         letters = FOLD[char]
-        if letters is None:
+        if letters is None or letters[:1] == SOLO:
             if word:
-                yield word, 1
-            word, joined = "", False
-        elif letters[:1] == SOLO:
-            if word:
-                yield word, 1
-            yield letters, 0.5 if joined else 1
-            word, joined = "", True
-        else:
+                yield word, count
+            if letters:
+                yield letters, 0.5 if joined else 1
+            word, count, joined = "", 1, letters is not None
+        elif letters:
+            count += bool(word) and apostrophe
             word += letters
+        apostrophe = char in _JOINING
     if word:
-        yield word, 1
+        yield word, count
 
 
 class Automaton:

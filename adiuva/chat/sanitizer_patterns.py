@@ -134,7 +134,7 @@ class PatternStream:
         elif rule in {"routing", "tool_schema"}:
             self._mode = "in_object"
             self._depth = self._key.count("{")
-            self._in_string = self._key.count('"') % 2 == 1 and "\\" not in pattern
+            self._in_string = pattern.count('"') % 2 == 1 and "\\" not in pattern
             self._escaped = False
 
     def _skip_thinking(self, data: str, at: int) -> int:
