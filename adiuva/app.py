@@ -12,6 +12,8 @@ from adiuva.billing import handlers as billing_handlers
 from adiuva.chat import handlers as chat_handlers
 from adiuva.chat.agent_actor import AgentActor
 from adiuva.chat.orchestrator import PROMPTS, Orchestrator
+from adiuva.chat.plans import handlers as plan_handlers
+from adiuva.chat.plans.planner import Plans
 from adiuva.chat.registry import AgentRegistry
 from adiuva.chat.sanitizer import Sanitizer
 from adiuva.chat.service import CHAT, Chat
@@ -48,7 +50,14 @@ def create_app(
         app[MODEL] = model
     app.cleanup_ctx.extend([_limiter, _database, _auth, _http, _model, _actors, _sockets])
     app.on_shutdown.append(_say_goodbye)
-    for routes in (health.ROUTES, auth_handlers.ROUTES, billing_handlers.ROUTES, chat_handlers.ROUTES):
+    for routes in (
+        health.ROUTES,
+        auth_handlers.ROUTES,
+        billing_handlers.ROUTES,
+        chat_handlers.ROUTES,
+        batch_handlers.ROUTES,
+        plan_handlers.ROUTES,
+    ):
         register(app, API, routes)
     cors.allow_origins(app, settings.cors_origins)
     return app
@@ -56,6 +65,7 @@ def create_app(
 
 async def _limiter(app: web.Application) -> AsyncIterator[None]:
     app[LIMITER] = make_limiter(app[SETTINGS].rate_limit_storage_url)
+    await app[LIMITER].open()
     yield
     await app[LIMITER].close()
 
@@ -91,6 +101,7 @@ async def _model(app: web.Application) -> AsyncIterator[None]:
 async def _actors(app: web.Application) -> AsyncIterator[None]:
     settings, registry = app[SETTINGS], app[REGISTRY]
     system = app[ACTORS] = ActorSystem()
+    plans = Plans(registry)
     refs = {}
     for agent in registry.list_agents():
         manifest = registry.manifest_of(agent.name)
@@ -110,6 +121,7 @@ async def _actors(app: web.Application) -> AsyncIterator[None]:
             agents=agents,
             refs=refs,
             model=app[MODEL],
+            plans=plans,
             capacity=settings.mailbox_capacity,
             concurrency=settings.agent_concurrency,
         )
@@ -118,10 +130,13 @@ async def _actors(app: web.Application) -> AsyncIterator[None]:
     app[CHAT] = Chat(
         registry=registry,
         orchestrator=orchestrator,
+        plans=plans,
         models=models,
         router_model=settings.llm_router_model or models[0],
         deadline_seconds=settings.chat_deadline_seconds,
-        sanitizer=Sanitizer({**{agent.name: agent.instructions for agent in agents.values()}, **PROMPTS}),
+        sanitizer=Sanitizer(
+            {**{agent.name: agent.instructions for agent in agents.values()}, **PROMPTS, **plans.templates.texts()}
+        ),
     )
     app[health.CHECKS] = _checks(app)
     yield

@@ -27,7 +27,6 @@ from adiuva.errors import (
     InvalidRequestError,
     OriginNotAllowedError,
     OverloadedError,
-    RateLimitedError,
     UnauthorizedError,
 )
 from adiuva.web import problems, wire
@@ -226,8 +225,7 @@ class ChatSocket:
     async def _admit(self, frame: dict[str, Any]) -> tuple[ChatJob, Principal]:
         principal = await self._auth.refresh_principal(self._login_id, self._expires_at)
         hit = await self._limiter.hit(f"user:{principal.user_id}", self._rate_limits[principal.tier])
-        if not hit.allowed:
-            raise RateLimitedError(retry_after=hit.reset)
+        hit.require()
         return self._chat.job(wire.structure(ChatRequest, frame), principal, stream=True), principal
 
     # writing

@@ -5,16 +5,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from typing import Any, Protocol
+from typing import Protocol
 
-import structlog
 from aiohttp import web
 from attrs import frozen
 
-from adiuva.errors import UnavailableError
+from adiuva.errors import RateLimitedError
 from adiuva.settings import SettingsError
-
-log = structlog.get_logger(__name__)
 
 WINDOW = 60  # seconds
 
@@ -31,15 +28,24 @@ class Hit:
     remaining: int
     reset: int  # seconds until there is room for one request more than now
 
+    def require(self) -> None:
+        """Raise `RateLimitedError`, which tells when to come back, unless the request was allowed."""
+        if not self.allowed:
+            message = f"Over the limit of {self.limit} requests a minute; try again in {self.reset} seconds."
+            raise RateLimitedError(message, retry_after=self.reset)
+
 
 class Limiter(Protocol):
     """Counts requests, each by a key, in a window that moves with the time."""
 
+    async def open(self) -> None:
+        """Reach for the storage, so that a fault of it shows at start."""
+        ...
+
     async def hit(self, key: str, limit: int) -> Hit:
         """Count one request of ``key`` unless ``limit`` of the last minute have been counted already.
 
-        Raises:
-            UnavailableError: the storage of the counts does not answer.
+        ``limit`` may differ from one time to the next: what was counted stays counted.
         """
         ...
 
@@ -49,8 +55,19 @@ class Limiter(Protocol):
 
 
 def make_limiter(storage_url: str | None) -> Limiter:
-    """The limiter whose counts are at ``storage_url`` (``async+redis://…``), or in this process if there is none."""
-    return SharedLimiter(storage_url) if storage_url else LocalLimiter()
+    """The limiter whose counts are at ``storage_url`` (``async+redis://…``), or in this process if there is none.
+
+    Raises:
+        SettingsError: the package for the storage is not installed, or it does not understand the URL.
+    """
+    if not storage_url:
+        return LocalLimiter()
+    try:
+        from adiuva.web.shared_limits import SharedLimiter
+    except ModuleNotFoundError as error:
+        fault = f"RATE_LIMIT_STORAGE_URL needs the package {error.name}: pip install 'adiuva[redis]'"
+        raise SettingsError([fault]) from error
+    return SharedLimiter(storage_url)
 
 
 class LocalLimiter:
@@ -66,6 +83,9 @@ class LocalLimiter:
         self._old: dict[str, deque[float]] = {}
         self._turned = clock()
 
+    async def open(self) -> None:
+        """Nothing to reach for."""
+
     async def hit(self, key: str, limit: int) -> Hit:
         """See ``Limiter``."""
         now = self._clock()
@@ -80,7 +100,8 @@ class LocalLimiter:
         allowed = len(times) < limit
         if allowed:
             times.append(now)
-        reset = math.ceil(times[0] + WINDOW - now) if times else WINDOW
+        # After a downgrade more may be counted than there is room for.
+        reset = math.ceil(times[max(0, len(times) - limit)] + WINDOW - now) if times else WINDOW
         return Hit(allowed, limit, max(0, limit - len(times)), max(1, reset))
 
     async def close(self) -> None:
@@ -90,41 +111,6 @@ class LocalLimiter:
         self._old = self._young if now - self._turned < 2 * WINDOW else {}
         self._young = {}
         self._turned = now
-
-
-class SharedLimiter:
-    """Counts in a storage that several servers share, through the package ``limits``."""
-
-    def __init__(self, storage_url: str) -> None:
-        # Slow to import, and only needed here.
-        from limits import RateLimitItemPerMinute
-        from limits.aio.strategies import MovingWindowRateLimiter
-        from limits.errors import ConfigurationError
-        from limits.storage import storage_from_string
-
-        self._item = RateLimitItemPerMinute
-        try:
-            self._window: Any = MovingWindowRateLimiter(storage_from_string(storage_url, wrap_exceptions=True))
-        except (ConfigurationError, NotImplementedError) as error:
-            fault = "RATE_LIMIT_STORAGE_URL: this storage has no moving window, or the package for it is not installed"
-            raise SettingsError([fault]) from error
-
-    async def hit(self, key: str, limit: int) -> Hit:
-        """See ``Limiter``."""
-        from limits.errors import StorageError
-
-        item = self._item(limit)
-        try:
-            allowed = await self._window.hit(item, key)
-            stats = await self._window.get_window_stats(item, key)
-        except StorageError as error:
-            log.warning("rate limit storage does not answer", error=type(error.storage_error).__qualname__)
-            raise UnavailableError from error
-        reset = math.ceil(stats.reset_time - time.time())
-        return Hit(allowed, limit, max(0, stats.remaining), max(1, reset))
-
-    async def close(self) -> None:
-        """The storage's connections end with the process."""
 
 
 def client_address(request: web.BaseRequest, trusted_proxies: Sequence[IPv4Network | IPv6Network]) -> str:

@@ -11,7 +11,6 @@ from adiuva.errors import (
     ForbiddenError,
     InvalidRequestError,
     PayloadTooLargeError,
-    RateLimitedError,
     UnsupportedMediaTypeError,
 )
 from adiuva.web import wire
@@ -88,8 +87,7 @@ async def _count(request: web.Request, limit: Limit) -> None:
         key = f"{limit}:{client_address(request, settings.trusted_proxies)}"
         amount = settings.auth_rate_limits[limit]
     hit = request[HIT] = await request.app[LIMITER].hit(key, amount)
-    if not hit.allowed:
-        raise RateLimitedError(retry_after=hit.reset)
+    hit.require()
 
 
 async def _expect(request: web.Request) -> web.StreamResponse | None:
