@@ -45,7 +45,9 @@ class RedisServer:
     def stop(self) -> None:
         """Stop it as a crash does."""
         self.process.kill()
-        self.process.communicate()
+        self.process.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
 
     def freeze(self) -> None:
         """Make it accept connections and answer nothing, until it is stopped."""

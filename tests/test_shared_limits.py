@@ -1,0 +1,63 @@
+"""Two servers, each a process, that share their limits over a Redis."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+
+import aiohttp
+import pytest
+
+from adiuva.settings import Settings
+from adiuva.testing.redis import RedisServer
+from adiuva.testing.serving import Served
+
+PARALLEL = 400
+LIMIT = 20
+
+Pair = tuple[Served, Served]
+
+
+@pytest.fixture
+def pair(serve: Callable[..., Served], settings: Settings, redis: RedisServer) -> Pair:
+    """Two servers on one database and one Redis; a free user has LIMIT requests a minute."""
+    environ = {
+        "DATABASE_URL": settings.database_url,
+        "JWT_SECRET": settings.jwt_secret,
+        "RATE_LIMIT_STORAGE_URL": redis.url,
+        "RATE_LIMITS": f"free={LIMIT}",
+    }
+    return serve(**environ), serve(**environ)
+
+
+async def statuses(pair: Pair, token: str) -> Counter[int]:
+    """What PARALLEL calls get, every other one at the other server."""
+    connector = aiohttp.TCPConnector(limit=PARALLEL)
+    async with aiohttp.ClientSession(connector=connector, headers={"Authorization": f"Bearer {token}"}) as session:
+
+        async def call(number: int) -> int:
+            async with session.get(f"{pair[number % 2].url}/api/v1/auth/me") as answer:
+                assert answer.headers["RateLimit-Limit"] == str(LIMIT)
+                assert 1 <= int(answer.headers["RateLimit-Reset"]) <= 60
+                assert ("Retry-After" in answer.headers) == (answer.status == 429)
+                return answer.status
+
+        return Counter(await asyncio.gather(*(call(number) for number in range(PARALLEL))))
+
+
+def register(served: Served) -> str:
+    _, tokens = served.call("POST", "/auth/register", {"email": "ada@example.com", "password": "correct horse"})
+    return str(tokens["access_token"])
+
+
+async def test_of_400_parallel_calls_at_two_servers_with_a_limit_of_20_exactly_20_pass(pair: Pair) -> None:
+    """RL1."""
+    assert await statuses(pair, register(pair[0])) == {200: LIMIT, 429: PARALLEL - LIMIT}
+
+
+async def test_servers_go_on_without_redis_each_with_its_own_count(pair: Pair, redis: RedisServer) -> None:
+    token = register(pair[0])
+    redis.stop()
+    assert await statuses(pair, token) == {200: 2 * LIMIT, 429: PARALLEL - 2 * LIMIT}
+    for served in pair:
+        assert served.stop() == 0
+        assert sum("rate limit storage does not answer" in line for line in served.lines) == 1
