@@ -62,14 +62,7 @@ def problem(error: BaseException, request_id: str) -> web.Response:
         return _aiohttp_problem(error, request_id)
     known = foreseen(error)
     status = status_of(known)
-    response = _response(
-        status=status,
-        code=known.code,
-        title=_title(type(known)),
-        detail=known.message,
-        request_id=request_id,
-        **_faults(known),
-    )
+    response = _response({**body(known), "request_id": request_id})
     if status == HTTPStatus.UNAUTHORIZED:
         response.headers[hdrs.WWW_AUTHENTICATE] = "Bearer"
     retry_after = known.retry_after
@@ -78,6 +71,12 @@ def problem(error: BaseException, request_id: str) -> web.Response:
     if retry_after is not None:
         response.headers[hdrs.RETRY_AFTER] = str(max(1, math.ceil(retry_after)))
     return response
+
+
+def body(error: BaseException) -> dict[str, Any]:
+    """What a problem says of ``error``, without the id of a request; what nobody foresaw is logged and not shown."""
+    known = foreseen(error)
+    return {**_body(status_of(known), known.code, _title(type(known)), known.message), **_faults(known)}
 
 
 def frame(error: BaseException) -> dict[str, str]:
@@ -116,7 +115,7 @@ def _aiohttp_problem(error: web.HTTPException, request_id: str) -> web.Response:
     cls = _RAISED_BY_AIOHTTP.get(status)
     title = _title(cls) if cls else error.reason
     code = cls.code if cls else HTTPStatus(status).name.lower()
-    response = _response(status=status, code=code, title=title, detail=title, request_id=request_id)
+    response = _response({**_body(status, code, title, title), "request_id": request_id})
     for name in (hdrs.ALLOW, hdrs.RETRY_AFTER):
         if name in error.headers:
             response.headers[name] = error.headers[name]
@@ -129,17 +128,13 @@ def _faults(error: errors.AdiuvaError) -> dict[str, Any]:
     return {"errors": [{"field": field, "message": message} for field, message in error.errors]}
 
 
-def _response(*, status: int, code: str, title: str, detail: str, **more: Any) -> web.Response:
-    body = {
-        "type": f"urn:adiuva:problem:{code}",
-        "title": title,
-        "status": status,
-        "detail": detail,
-        "code": code,
-        **more,
-    }
+def _body(status: int, code: str, title: str, detail: str) -> dict[str, Any]:
+    return {"type": f"urn:adiuva:problem:{code}", "title": title, "status": status, "detail": detail, "code": code}
+
+
+def _response(content: dict[str, Any]) -> web.Response:
     headers = {hdrs.CONTENT_TYPE: "application/problem+json"}
-    return web.Response(body=wire.dump(body), status=status, headers=headers)
+    return web.Response(body=wire.dump(content), status=content["status"], headers=headers)
 
 
 def _title(cls: type[errors.AdiuvaError]) -> str:
