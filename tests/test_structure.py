@@ -22,12 +22,20 @@ POST   /api/v1/auth/password          private  user
 POST   /api/v1/auth/refresh           public   refresh
 POST   /api/v1/auth/register          public   register
 POST   /api/v1/auth/ticket            private  user
+GET    /api/v1/batches                private  user
+POST   /api/v1/batches                private  user
+DELETE /api/v1/batches/{id}           private  user
+GET    /api/v1/batches/{id}           private  user
+GET    /api/v1/batches/{id}/results   private  user
 POST   /api/v1/chat                   private  user
 GET    /api/v1/billing/tiers          public   -
 GET    /api/v1/chat/stream            public   -
 GET    /api/v1/health                 public   -
 GET    /api/v1/health/ready           public   -
 GET    /api/v1/models                 private  user
+GET    /api/v1/plans/playbook         private  user
+GET    /api/v1/plans/playbook/{plan_id} private  user
+POST   /api/v1/plans/steps            private  user
 """
 
 

@@ -6,8 +6,8 @@ from typing import Any, Final
 import orjson
 
 from adiuva.chat.messages import ActionProduced, ChatJob, TextProduced, ToolCallRequested
-from adiuva.chat.outgoing import Outgoing
-from adiuva.chat.service import Chat, session_result
+from adiuva.chat.outgoing import Outgoing, clean_result
+from adiuva.chat.service import Chat, session_result, wire_result
 from adiuva.runtime import Session
 from adiuva.web import wire
 from adiuva.web.access import Principal
@@ -41,6 +41,8 @@ class Exchange:
             async for event in session:
                 await self._pass_on(event)
             result = session_result(session)
+        if result.plan is not None:
+            return {"type": "done", "done": True, **wire_result(clean_result(self._chat.sanitizer, result))}
         await self._send_text(self._outgoing.end())
         out = self._outgoing
         return {"type": "done", "done": True, "response": out.response, "actions": out.actions, "usage": result.usage}

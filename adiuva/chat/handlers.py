@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from adiuva.chat.models import ChatRequest
+from adiuva.chat.plans.models import wire_plan
 from adiuva.chat.service import CHAT, wire_result
 from adiuva.chat.socket import open_stream
 from adiuva.web.access import PRINCIPAL
@@ -18,7 +19,7 @@ async def post_chat(request: web.Request) -> web.Response:
     job = chat.job(body, principal, stream=False)
     with cancelled_on_disconnect(request):
         result = await chat.answer(job, principal)
-    return json_response(wire_result(result))
+    return json_response(wire_plan(result.plan) if result.plan else wire_result(result))
 
 
 async def list_agents(request: web.Request) -> web.Response:

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from attrs import field, frozen
 
+from adiuva.chat.plans.models import ExecutionPlan
 from adiuva.llm.protocol import Usage
 
 
@@ -39,6 +40,7 @@ class ChatJob:
     model: str
     router_model: str
     stream: bool = False  # whether text is wanted as it comes
+    plan: bool = False  # whether a plan is wanted in place of an answer
     client_tools: bool = False  # whether the client runs read tools on its own data
 
 
@@ -63,6 +65,7 @@ class ChatResult:
     response: str = field(repr=False)
     actions: tuple[ProducedAction, ...] = ()
     usage: Usage = field(factory=Usage)
+    plan: ExecutionPlan | None = None  # in place of response and actions, where the job wants a plan
     shared_memory: dict[str, Any] = field(factory=dict, repr=False)  # what the agents of one pipeline leave each other
 
 

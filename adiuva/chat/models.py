@@ -16,35 +16,43 @@ LISTS = ("tasks", "projects", "checkpoints", "notes")
 
 
 def _readable(_: object, attribute: "attrs.Attribute[Any]", value: dict[str, Any]) -> None:
-    """Refuses a context that is too large, or whose well-known parts are not what they have to be."""
+    check_context(attribute.name, value)
+
+
+def check_context(field: str, value: dict[str, Any]) -> None:
+    """Refuse a context that is too large, or whose well-known parts are not what they have to be.
+
+    Raises:
+        MismatchError: it names ``field``, or a part of it.
+    """
     try:
         size = len(orjson.dumps(value))
     except (orjson.JSONEncodeError, RecursionError):
-        raise MismatchError("is nested too deeply", field=attribute.name) from None
+        raise MismatchError("is nested too deeply", field=field) from None
     if size > MAX_CONTEXT_BYTES:
-        raise MismatchError(f"must be at most {MAX_CONTEXT_BYTES} bytes", field=attribute.name)
+        raise MismatchError(f"must be at most {MAX_CONTEXT_BYTES} bytes", field=field)
     for name in LISTS:
         items = value.get(name, [])
         if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-            raise MismatchError("must be a list of objects", field=f"{attribute.name}.{name}")
-    _check_text(value, "now", parse_now)
-    _check_text(value, "timezone", parse_zone)
+            raise MismatchError("must be a list of objects", field=f"{field}.{name}")
+    _check_text(field, value, "now", parse_now)
+    _check_text(field, value, "timezone", parse_zone)
     try:
         client_now(value)
     except OverflowError:
-        raise MismatchError("is out of range", field="context.now") from None
+        raise MismatchError("is out of range", field=f"{field}.now") from None
 
 
-def _check_text(context: dict[str, Any], name: str, parse: Callable[[str], object]) -> None:
+def _check_text(field: str, context: dict[str, Any], name: str, parse: Callable[[str], object]) -> None:
     value = context.get(name)
     if value is None:
         return
     if not isinstance(value, str):
-        raise MismatchError("must be a string", field=f"context.{name}")
+        raise MismatchError("must be a string", field=f"{field}.{name}")
     try:
         parse(value)
     except ValueError as error:
-        raise MismatchError(str(error), field=f"context.{name}") from None
+        raise MismatchError(str(error), field=f"{field}.{name}") from None
 
 
 @frozen(kw_only=True)

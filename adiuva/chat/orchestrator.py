@@ -8,6 +8,7 @@ import orjson
 import structlog
 
 from adiuva.chat.messages import AgentJob, ChatJob, ChatResult, ProducedAction, TextProduced
+from adiuva.chat.plans.planner import Plans
 from adiuva.errors import AdiuvaError, DeadlineExceededError, LlmTimeoutError, LlmUnavailableError, UnavailableError
 from adiuva.llm.protocol import Message, Model, ModelCall, OnText, Usage
 from adiuva.runtime import Actor, ActorContext, ActorRef
@@ -48,6 +49,7 @@ class Orchestrator(Actor):
         agents: Mapping[str, Agent],
         refs: Mapping[str, ActorRef],
         model: Model,
+        plans: Plans,
         capacity: int,
         concurrency: int,
     ) -> None:
@@ -56,12 +58,15 @@ class Orchestrator(Actor):
         self._agents = agents
         self._refs = refs
         self._model = model
+        self._plans = plans
 
     async def receive(self, payload: ChatJob, ctx: ActorContext) -> ChatResult:
         """Answer ``payload``."""
         names, usage = payload.agents, Usage()
         if not names:
             names, usage = await self._classify(payload)
+        if payload.plan:
+            return ChatResult(response="", plan=self._plans.make(names, ctx.user), usage=usage)
         if len(names) == 1:
             result = await self._ask(names[0], payload, ctx, stream=payload.stream)
             return ChatResult(response=result.response, actions=result.actions, usage=usage + result.usage)

@@ -5,6 +5,7 @@ from typing import Any
 import attrs
 
 from adiuva.chat.messages import ChatResult, ProducedAction
+from adiuva.chat.plans.models import ExecutionPlan
 from adiuva.chat.sanitizer import Sanitizer
 
 
@@ -59,4 +60,10 @@ def clean_result(sanitizer: Sanitizer, result: ChatResult) -> ChatResult:
         result,
         response=sanitizer.text(result.response),
         actions=tuple(clean_action(sanitizer, action) for action in result.actions),
+        plan=clean_plan(sanitizer, result.plan) if result.plan else None,
     )
+
+
+def clean_plan(sanitizer: Sanitizer, plan: ExecutionPlan) -> ExecutionPlan:
+    """A plan as it may go out; its steps are made of ids."""
+    return attrs.evolve(plan, name=sanitizer.value(plan.name), description=sanitizer.value(plan.description))

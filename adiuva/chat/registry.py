@@ -10,7 +10,8 @@ import pluggy
 import structlog
 from attrs import field, frozen
 
-from adiuva.sdk import Agent, PluginManifest, Tool, hookspecs
+from adiuva.chat.plans.templates import BUILT_IN
+from adiuva.sdk import Agent, PluginManifest, PromptTemplate, Tool, hookspecs
 
 log = structlog.get_logger(__name__)
 
@@ -27,6 +28,7 @@ class LoadedPlugin:
     version: str
     agents: tuple[Agent, ...] = field(repr=False)
     manifest: PluginManifest | None
+    templates: tuple[PromptTemplate, ...] = field(default=(), repr=False)
 
 
 @frozen(kw_only=True)
@@ -84,6 +86,10 @@ class AgentRegistry:
     def names(self) -> tuple[str, ...]:
         """The names of all agents, in the order of the alphabet."""
         return tuple(self._agents)
+
+    def templates(self) -> tuple[PromptTemplate, ...]:
+        """The prompt templates that came with the agents."""
+        return tuple(template for plugin in self.plugins for template in plugin.templates)
 
     def manifest_of(self, name: str) -> PluginManifest | None:
         """The manifest of the plugin that the agent belongs to; None for the operator's own and for unknown ones."""
@@ -153,7 +159,18 @@ class _Loader:
             if agent.name in taken:
                 raise _RefusedError(f"the agent name {agent.name!r} is taken")
             taken.append(agent.name)
-        self.plugins.append(LoadedPlugin(name=entry.name, version=_version(entry), agents=agents, manifest=manifest))
+        templates = _checked_templates(self._call(module, "adiuva_templates"), agents)
+        ids = [template.id for plugin in self.plugins for template in plugin.templates]
+        ids += [template.id for template in BUILT_IN]
+        for template in templates:
+            if template.id in ids:
+                raise _RefusedError(f"the template id {template.id!r} is taken")
+            ids.append(template.id)
+        self.plugins.append(
+            LoadedPlugin(
+                name=entry.name, version=_version(entry), agents=agents, manifest=manifest, templates=templates
+            )
+        )
 
     def _call(self, module: Any, hook: str) -> Any:
         """What ``module`` answers to ``hook``; None if it does not implement it."""
@@ -180,6 +197,22 @@ def _checked_agents(answer: Any) -> tuple[Agent, ...]:
         raise _RefusedError(f"adiuva_agents returned {type(answer).__name__}, not a list of agents")
     for agent in answer:
         _check_agent(agent)
+    return tuple(answer)
+
+
+def _checked_templates(answer: Any, agents: Collection[Agent]) -> tuple[PromptTemplate, ...]:
+    if answer is None:
+        return ()
+    if not isinstance(answer, list | tuple):
+        raise _RefusedError(f"adiuva_templates returned {type(answer).__name__}, not a list of templates")
+    names = {agent.name for agent in agents}
+    for template in answer:
+        if not isinstance(template, PromptTemplate):
+            raise _RefusedError(
+                f"adiuva_templates returned a list with {type(template).__name__}, which is no PromptTemplate"
+            )
+        if template.agent not in names:
+            raise _RefusedError(f"the template {template.id!r} is for {template.agent!r}, no agent of this module")
     return tuple(answer)
 
 

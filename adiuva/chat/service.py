@@ -11,6 +11,8 @@ from adiuva.billing.tiers import agent_open_to, models_open_to, require_agent, r
 from adiuva.chat.messages import ChatJob, ChatResult, HistoryEntry
 from adiuva.chat.models import ChatRequest
 from adiuva.chat.outgoing import clean_result
+from adiuva.chat.plans.models import wire_plan
+from adiuva.chat.plans.planner import Plans
 from adiuva.chat.registry import AgentRegistry
 from adiuva.chat.sanitizer import Sanitizer
 from adiuva.errors import AdiuvaError, DeadlineExceededError, LlmTimeoutError, ValidationFailedError
@@ -24,6 +26,7 @@ class Chat:
 
     registry: AgentRegistry
     orchestrator: ActorRef
+    plans: Plans
     models: tuple[str, ...]  # what clients may ask for, the default one first; it is empty where none is configured
     router_model: str
     deadline_seconds: float
@@ -36,8 +39,6 @@ class Chat:
             ValidationFailedError: an agent or a model that is not there.
             TierRequiredError: one that is not part of the user's tier.
         """
-        if request.mode == "plan":
-            raise ValidationFailedError([("mode", "plans are not available on this server")])
         open_agents = tuple(name for name in self.registry.names() if agent_open_to(principal.tier, name))
         return ChatJob(
             message=request.message,
@@ -48,6 +49,7 @@ class Chat:
             model=self._chosen_model(request, principal),
             router_model=self.router_model,
             stream=stream,
+            plan=request.mode == "plan",
             client_tools=request.client_tools and stream,
         )
 
@@ -127,6 +129,8 @@ def session_result(session: Session) -> ChatResult:
 
 def wire_result(result: ChatResult) -> dict[str, Any]:
     """A result as the wire shows it."""
+    if result.plan is not None:
+        return {"plan": wire_plan(result.plan), "usage": result.usage}
     return {"response": result.response, "actions": result.actions, "usage": result.usage}
 
 

@@ -32,6 +32,7 @@ from adiuva.sdk.errors import DefinitionError, ToolArgumentsError, ToolError
 from adiuva.sdk.hookspecs import hookimpl, hookspec
 from adiuva.sdk.permissions import Permission
 from adiuva.sdk.plugins import PluginManifest
+from adiuva.sdk.templates import PromptTemplate
 from adiuva.sdk.tools import Tool, tool
 from adiuva.sdk.unset import UNSET, Unset
 
@@ -44,6 +45,7 @@ __all__ = [
     "NonBlank",
     "Permission",
     "PluginManifest",
+    "PromptTemplate",
     "Tool",
     "ToolArgumentsError",
     "ToolError",

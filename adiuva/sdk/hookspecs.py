@@ -8,6 +8,7 @@ import pluggy
 
 from adiuva.sdk.agent import Agent
 from adiuva.sdk.plugins import PluginManifest
+from adiuva.sdk.templates import PromptTemplate
 
 PROJECT = "adiuva"
 """The name of the pluggy project, and of the entry-point group."""
@@ -32,5 +33,15 @@ def adiuva_plugin() -> PluginManifest:
     """The marketplace plugin that this module is. Called once, when the server starts; since 0.1.
 
     Takes no arguments. Without it the module's agents are the operator's own: open to all users whose tier allows them.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def adiuva_templates() -> list[PromptTemplate]:
+    """The prompt templates that this module brings for its own agents. Called once, when the server starts; since 0.1.
+
+    Takes no arguments. Every module may implement it beside `adiuva_agents`; a template for an agent of another module,
+    or one whose id is taken already, is refused together with the rest of its module.
     """
     raise NotImplementedError
