@@ -9,7 +9,7 @@ import structlog
 from adiuva.chat.client_tools import ClientTools
 from adiuva.chat.context import client_now, clock_line
 from adiuva.chat.messages import ActionProduced, AgentJob, ChatResult, ProducedAction, TextProduced
-from adiuva.chat.tool_loop import ToolLoop
+from adiuva.chat.tool_loop import ToolLoop, specs_of
 from adiuva.llm.protocol import Message, Model
 from adiuva.runtime import Actor, ActorContext
 from adiuva.sdk import Agent, Context
@@ -34,6 +34,7 @@ class AgentActor(Actor):
         super().__init__(agent.name, capacity=capacity, concurrency=concurrency)
         self._agent = agent
         self._tools = agent.tools()
+        self._specs = specs_of(self._tools)
         self._plugin_id = plugin_id
         self._model = model
         self._http = http
@@ -53,6 +54,7 @@ class AgentActor(Actor):
             loop = ToolLoop(
                 agent=self._agent,
                 tools=self._tools,
+                specs=self._specs,
                 context=context,
                 model=self._model,
                 model_name=payload.model,

@@ -33,6 +33,7 @@ class ToolLoop:
 
     agent: Agent
     tools: Mapping[str, Tool]
+    specs: tuple[ToolSpec, ...]  # the tools as the model sees them
     context: Context
     model: Model
     model_name: str
@@ -58,7 +59,7 @@ class ToolLoop:
         return "".join(self.texts)
 
     async def _step(self) -> ModelTurn:
-        call = ModelCall(model=self.model_name, messages=tuple(self.messages), tools=self._specs())
+        call = ModelCall(model=self.model_name, messages=tuple(self.messages), tools=self.specs)
         if self.on_text is None:
             turn = await self.model.run(call)
             if turn.text:
@@ -86,12 +87,6 @@ class ToolLoop:
 
     async def _say(self, text: str) -> None:
         await self._streamer()(text)
-
-    def _specs(self) -> tuple[ToolSpec, ...]:
-        return tuple(
-            ToolSpec(name=tool.name, description=tool.description, parameters=tool.parameters)
-            for tool in self.tools.values()
-        )
 
     async def _run_tools(self, calls: tuple[ToolCall, ...]) -> list[Message]:
         if len(calls) == 1:
@@ -150,6 +145,13 @@ class ToolLoop:
         self.actions.append(produced)
         await self.on_action(produced)
         return {"ok": True, **done}
+
+
+def specs_of(tools: Mapping[str, Tool]) -> tuple[ToolSpec, ...]:
+    """Tools as a model sees them."""
+    return tuple(
+        ToolSpec(name=tool.name, description=tool.description, parameters=tool.parameters) for tool in tools.values()
+    )
 
 
 def _encode(value: object) -> str:

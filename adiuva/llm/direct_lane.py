@@ -38,6 +38,7 @@ class DirectLane:
                 # The agents' concurrency limits the calls; a second limit here would only make them wait unseen.
                 connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
+                cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=bool(getproxies()),  # looked up per call, and rarely there
                 headers={"Accept-Encoding": "identity"},  # small chunks gain nothing from being unpacked
             )

@@ -65,6 +65,11 @@ class Gateway:
 
     async def _retried(self, attempt: "_Attempt") -> ModelTurn:
         lane = await self._ready_lane(attempt.call.model)
+        failed: ProviderFault | None = None
+        try:
+            return await attempt.run(lane)
+        except ProviderFault as fault:
+            failed = fault
 
         def backoff(error: Exception) -> bool | float:
             if not isinstance(error, ProviderFault) or not error.passing or attempt.spoke:
@@ -73,6 +78,7 @@ class Gateway:
                 return True
             return error.retry_after <= LONGEST_RETRY_AFTER and max(error.retry_after, 0.01)
 
+        # Only now, since setting this up takes as long as a third of a call: its first attempt is the one that failed.
         async for retry in stamina.retry_context(
             on=backoff,
             attempts=self.attempts,
@@ -82,6 +88,9 @@ class Gateway:
             wait_jitter=self.wait_initial,
         ):
             with retry:
+                if failed is not None:
+                    fault, failed = failed, None
+                    raise fault
                 return await attempt.run(lane)
         raise AssertionError  # stamina gives the result or the last error
 
