@@ -11,6 +11,11 @@ from adiuva.auth.service import AUTH, Auth
 from adiuva.billing import handlers as billing_handlers
 from adiuva.chat import handlers as chat_handlers
 from adiuva.chat.agent_actor import AgentActor
+from adiuva.chat.batches import handlers as batch_handlers
+from adiuva.chat.batches.pacing import Pacing
+from adiuva.chat.batches.runner import Runner
+from adiuva.chat.batches.service import BATCHES, Batches
+from adiuva.chat.batches.store import BatchStore
 from adiuva.chat.orchestrator import PROMPTS, Orchestrator
 from adiuva.chat.plans import handlers as plan_handlers
 from adiuva.chat.plans.planner import Plans
@@ -48,7 +53,7 @@ def create_app(
     middleware.install(app)
     if model is not None:
         app[MODEL] = model
-    app.cleanup_ctx.extend([_limiter, _database, _auth, _http, _model, _actors, _sockets])
+    app.cleanup_ctx.extend([_limiter, _database, _auth, _http, _model, _actors, _batches, _sockets])
     app.on_shutdown.append(_say_goodbye)
     for routes in (
         health.ROUTES,
@@ -143,6 +148,21 @@ async def _actors(app: web.Application) -> AsyncIterator[None]:
     await system.stop(DRAIN_SECONDS)
 
 
+async def _batches(app: web.Application) -> AsyncIterator[None]:
+    settings, store = app[SETTINGS], BatchStore()
+    pacing = Pacing(
+        limiter=app[LIMITER],
+        rate_limits=settings.rate_limits,
+        mailboxes=app[ACTORS].refs(),
+        concurrency=settings.agent_concurrency,
+    )
+    runner = Runner(chat=app[CHAT], auth=app[AUTH], store=store, pacing=pacing)
+    batches = app[BATCHES] = Batches(store=store, runner=runner)
+    await batches.start()
+    yield
+    await batches.stop()
+
+
 async def _sockets(app: web.Application) -> AsyncIterator[None]:
     app[SOCKETS] = SocketWatch(auth=app[AUTH])
     await app[SOCKETS].start()
@@ -151,6 +171,7 @@ async def _sockets(app: web.Application) -> AsyncIterator[None]:
 
 async def _say_goodbye(app: web.Application) -> None:
     await app[SOCKETS].stop()
+    await app[BATCHES].stop()
 
 
 def _checks(app: web.Application) -> dict[str, health.Check]:

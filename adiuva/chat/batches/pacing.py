@@ -63,6 +63,5 @@ class Pacing:
             yield
 
     def _busy(self) -> bool:
-        """Whether anybody waits for an agent, or half of an agent's places are taken."""
-        counters = (ref.counters() for ref in self.mailboxes)
-        return any(count.queued or count.running * 2 > self.concurrency for count in counters)
+        """Whether half of an actor's places are taken; messages wait only where all of them are."""
+        return any(ref.counters().running * 2 > self.concurrency for ref in self.mailboxes)
