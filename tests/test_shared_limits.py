@@ -54,6 +54,17 @@ async def test_of_400_parallel_calls_at_two_servers_with_a_limit_of_20_exactly_2
     assert await statuses(pair, register(pair[0])) == {200: LIMIT, 429: PARALLEL - LIMIT}
 
 
+async def test_a_redis_that_dies_under_load_fails_no_call(pair: Pair, redis: RedisServer) -> None:
+    token = register(pair[0])
+    calls = asyncio.create_task(statuses(pair, token))
+    while not any("/auth/me" in line for line in pair[0].lines):  # the first answers are out
+        await asyncio.sleep(0.001)
+    redis.stop()
+    found = await calls
+    assert found.keys() <= {200, 429}
+    assert LIMIT <= found[200] <= 3 * LIMIT
+
+
 async def test_servers_go_on_without_redis_each_with_its_own_count(pair: Pair, redis: RedisServer) -> None:
     token = register(pair[0])
     redis.stop()

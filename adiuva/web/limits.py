@@ -31,7 +31,7 @@ class Hit:
     def require(self) -> None:
         """Raise `RateLimitedError`, which tells when to come back, unless the request was allowed."""
         if not self.allowed:
-            message = f"Over the limit of {self.limit} requests a minute; try again in {self.reset} seconds."
+            message = f"The limit of {self.limit} requests a minute is reached; try again in {self.reset} s."
             raise RateLimitedError(message, retry_after=self.reset)
 
 
@@ -124,13 +124,20 @@ def client_address(request: web.BaseRequest, trusted_proxies: Sequence[IPv4Netwo
     if trusted_proxies:
         hops = ",".join(request.headers.getall(_X_FORWARDED_FOR, ())).split(",")
         while any(address in network for network in trusted_proxies) and hops:
-            hop = _parsed(hops.pop().strip())
+            hop = _parsed(_without_port(hops.pop().strip()))
             if hop is None:
                 break
             address = hop
     if isinstance(address, IPv6Address):
         return str(IPv6Network((address, _IPV6_HOST_BITS), strict=False))
     return str(address)
+
+
+def _without_port(hop: str) -> str:
+    """Some proxies add the client's port: ``192.0.2.1:4711``, ``[2001:db8::1]:4711``."""
+    if hop.startswith("["):
+        return hop[1:].partition("]")[0]
+    return hop.partition(":")[0] if hop.count(":") == 1 else hop
 
 
 def _parsed(text: str) -> IPv4Address | IPv6Address | None:

@@ -85,7 +85,7 @@ async def test_a_hit_says_what_remains_and_when_there_is_room_again(limiter: Lim
 
 async def test_a_refused_hit_raises_an_error_that_says_when_to_come_back(limiter: Limiter) -> None:
     (await limiter.hit("user", 1)).require()
-    with pytest.raises(RateLimitedError, match="limit of 1 requests a minute; try again in 60 seconds") as refused:
+    with pytest.raises(RateLimitedError, match="limit of 1 requests a minute is reached; try again in 60 s") as refused:
         (await limiter.hit("user", 1)).require()
     assert refused.value.retry_after == 60
 
@@ -148,7 +148,13 @@ PROXY = ip_network("10.0.0.0/8")
         ("10.0.0.1", ["forged, 198.51.100.7"], [PROXY], "198.51.100.7"),
         ("10.0.0.1", ["203.0.113.9, 198.51.100.7, 10.0.0.2"], [PROXY], "198.51.100.7"),
         ("10.0.0.1", ["203.0.113.9", "198.51.100.7"], [PROXY], "198.51.100.7"),
+        ("10.0.0.1", ["198.51.100.7:4711, 10.0.0.2:80"], [PROXY], "198.51.100.7"),
+        ("10.0.0.1", ["[2001:db8:1:2:3:4:5:6]:4711"], [PROXY], "2001:db8:1:2::/64"),
+        ("10.0.0.1", ["2001:db8:1:2:3:4:5:6"], [PROXY], "2001:db8:1:2::/64"),
+        ("10.0.0.1", ["::ffff:198.51.100.7"], [PROXY], "198.51.100.7"),
+        ("10.0.0.1", ["fe80::1%eth0"], [PROXY], "fe80::/64"),
         ("10.0.0.1", ["nonsense"], [PROXY], "10.0.0.1"),
+        ("10.0.0.1", ["[", "198.51.100.7, ]"], [PROXY], "10.0.0.1"),
         ("10.0.0.1", [""], [PROXY], "10.0.0.1"),
         ("10.0.0.1", [], [PROXY], "10.0.0.1"),
         ("10.0.0.1", ["10.0.0.3, 10.0.0.2"], [PROXY], "10.0.0.3"),
