@@ -273,3 +273,50 @@ def test_a_registry_of_given_agents_knows_only_these() -> None:
 
 def test_a_failure_is_plain_data() -> None:
     assert PluginFailure(name="a", version="1", error="x") == PluginFailure(name="a", version="1", error="x")
+
+
+TEMPLATES = """
+@hookimpl
+def adiuva_templates():
+    return {returns}
+"""
+
+
+def with_templates(returns: str) -> str:
+    return module("garden_agent", extra=TEMPLATES.format(returns=returns))
+
+
+def test_templates_come_with_the_agents_of_their_module(install: Install) -> None:
+    template = 'PromptTemplate(id="tpl_garden_agent_default", agent="garden_agent", text="Dig: {{message}}")'
+    install("garden", with_templates(f"[{template}]"))
+    assert [template.text for template in AgentRegistry.load().templates()] == ["Dig: {{message}}"]
+
+
+@pytest.mark.parametrize(
+    "returns, error",
+    [
+        ("5", "adiuva_templates returned int, not a list of templates"),
+        ("[5]", "adiuva_templates returned a list with int, which is no PromptTemplate"),
+        ("None", "adiuva_templates returned None"),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ('[PromptTemplate(id="x", agent="garden_agent", text="{{message}}")]', "DefinitionError: a template's id is"),
+        (
+            '[PromptTemplate(id="tpl_x", agent="task_agent", text="{{message}}")]',
+            "the template 'tpl_x' is for 'task_agent', no agent of this module",
+        ),
+        (
+            '[PromptTemplate(id="tpl_task_agent_default", agent="garden_agent", text="{{message}}")]',
+            "the template id 'tpl_task_agent_default' is taken",
+        ),
+        (
+            '[PromptTemplate(id="tpl_x", agent="garden_agent", text="{{message}}")] * 2',
+            "the template id 'tpl_x' is taken",
+        ),
+    ],
+)
+def test_a_module_with_a_wrong_template_is_left_out(install: Install, returns: str, error: str) -> None:
+    install("garden", with_templates(returns))
+    registry = AgentRegistry.load()
+    assert registry.get("garden_agent") is None
+    assert failures(registry)["garden"].startswith(error)
+    assert registry.names() == OURS
