@@ -103,11 +103,14 @@ class Runner:
         async def owner() -> Principal:
             return await self.auth.refresh_principal(batch.owner.login_id, batch.owner.expires_at)
 
-        await self.pacing.minute(owner)
+        counted = False
         async for attempt in stamina.retry_context(
             on=_passes, attempts=ATTEMPTS, timeout=None, wait_initial=self.wait_initial, wait_max=self.wait_max
         ):
             with attempt:
+                if not counted:
+                    await self.pacing.minute(owner)
+                    counted = True
                 async with self.pacing.place():
                     return await self._ask(item, await owner())
         raise AssertionError  # stamina gives the answer or the last error

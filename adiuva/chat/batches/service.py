@@ -25,7 +25,6 @@ from adiuva.web.access import Principal
 log = structlog.get_logger(__name__)
 
 LIFETIME = timedelta(hours=1)
-SWEEP_SECONDS = 15.0
 
 
 @define(kw_only=True, eq=False)
@@ -34,12 +33,15 @@ class Batches:
 
     store: BatchStore
     runner: Runner
+    sweep_seconds: float = 15.0
     _tasks: dict[UUID, asyncio.Task[None]] = field(factory=dict, init=False)  # of the batches that are active
     _sweeper: asyncio.Task[None] | None = field(default=None, init=False)
     _stopping: bool = field(default=False, init=False)
 
     async def start(self) -> None:
-        """Begin to forget what has expired."""
+        """Begin to forget what has expired; a second call begins anew."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
         self._sweeper = asyncio.create_task(self._sweep_forever(), name="batches: sweep")
 
     async def stop(self) -> None:
@@ -138,7 +140,7 @@ class Batches:
 
     async def _sweep_forever(self) -> None:
         while True:
-            await asyncio.sleep(SWEEP_SECONDS)
+            await asyncio.sleep(self.sweep_seconds)
             await self.sweep()
 
 

@@ -3,8 +3,10 @@
 import asyncio
 import gc
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import FunctionType, ModuleType
+from typing import cast
+from uuid import UUID
 
 import orjson
 import pytest
@@ -14,17 +16,19 @@ from attrs import define, field
 from adiuva import clock
 from adiuva.app import ACTORS
 from adiuva.auth import queries
+from adiuva.auth.service import Auth
 from adiuva.chat.batches.service import BATCHES, Batches
-from adiuva.errors import LlmUnavailableError
+from adiuva.errors import LlmUnavailableError, UnavailableError
 from adiuva.llm.protocol import ModelCall, ModelTurn, OnText
 from adiuva.testing.models import ScriptedModel, calling, turn
+from adiuva.web.access import Principal
 from adiuva.web.keys import DATABASE
 from tests.chat.batches.conftest import LIMITS, Client, ask
 from tests.chat.conftest import GatedModel, Start, TaskAgent, register
 
 
 def app_of(client: Client) -> web.Application:
-    app = client.user.client.app
+    app: web.Application | None = client.user.client.app
     assert app is not None
     return app
 
@@ -128,6 +132,19 @@ async def test_a_batch_is_gone_after_an_hour(start: Start, monkeypatch: pytest.M
     await batches_of(client).sweep()
     assert model.held == 0
     assert batches_of(client).store.bytes == 0
+
+
+async def test_what_has_expired_goes_by_itself(
+    client: Client, model: ScriptedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model.add(["Hello."])
+    await client.ran(ask())
+    batches = batches_of(client)
+    batches.sweep_seconds = 0.01
+    await batches.start()
+    now = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: now + timedelta(minutes=61))
+    await until(lambda: not batches.store.all())
 
 
 # what is held
@@ -337,6 +354,23 @@ async def test_an_item_refused_by_a_full_mailbox_is_tried_again(start: Start) ->
     model.gate.set()
     assert [status for status, _ in await asyncio.gather(*chats)] == [200, 200]
     assert (await client.finished(batch_id))["done"] == 1
+
+
+async def test_an_item_outlasts_a_database_that_is_away_for_a_moment(client: Client, model: ScriptedModel) -> None:
+    runner = batches_of(client).runner
+    runner.wait_initial = runner.wait_max = 0.01
+    auth, faults = runner.auth, [UnavailableError(), None, UnavailableError()]
+
+    class Flickering:
+        async def refresh_principal(self, login_id: UUID, expires_at: datetime) -> Principal:
+            if faults and (fault := faults.pop(0)):
+                raise fault
+            return await auth.refresh_principal(login_id, expires_at)
+
+    runner.auth = cast("Auth", Flickering())
+    model.add(["Hello."])
+    assert (await client.ran(ask()))["0"]["result"]["response"] == "Hello."
+    assert not faults
 
 
 # the rate limit
