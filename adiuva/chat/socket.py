@@ -38,6 +38,7 @@ log = structlog.get_logger(__name__)
 
 MAX_FRAME_BYTES: Final = 1024 * 1024
 MAX_WAITING: Final = 8
+LEAVE_SECONDS: Final = 10.0
 CLOSE_UNAUTHORIZED: Final = 4401
 CLOSE_GOING_AWAY: Final = 1001
 CLOSE_UNSUPPORTED: Final = 1003
@@ -75,8 +76,9 @@ class ChatSocket:
     def __init__(self, request: web.Request, principal: Principal) -> None:
         """``principal`` is who opened it; the tier is read anew for each request."""
         self.ws = web.WebSocketResponse(max_msg_size=MAX_FRAME_BYTES, autoping=False, compress=False)
-        self.sending_since: float | None = None  # monotonic seconds; set while the client does not take what it is sent
         self.unanswered_pings = 0
+        self.pinged_at = 0.0  # monotonic seconds; 0 where no ping is under way
+        self._sending_since = 0.0  # likewise; 0 where nothing is being sent
         self.transport = request.transport
         self._chat: Chat = request.app[CHAT]
         self._auth: Auth = request.app[AUTH]
@@ -96,6 +98,15 @@ class ChatSocket:
         return self._login_id
 
     @property
+    def closing(self) -> bool:
+        """Whether it is about to close."""
+        return self._closing
+
+    def stalled_seconds(self, now: float) -> float:
+        """How long the client has not taken what it is sent, by ``now`` (monotonic)."""
+        return now - self._sending_since if self._sending_since else 0.0
+
+    @property
     def expired(self) -> bool:
         """Whether the token that opened the socket has expired."""
         return clock.now() >= self._expires_at
@@ -110,10 +121,12 @@ class ChatSocket:
         await self.ws.prepare(request)
 
     async def close(self, code: int, reason: str) -> None:
-        """Stop what runs and close the socket."""
+        """Stop what runs and close the socket; a client that does not take its leave is dropped."""
         self._closing = True
+        if self.transport is not None:
+            asyncio.get_running_loop().call_later(LEAVE_SECONDS, self.transport.abort)
         await self._stop_worker()
-        await self.ws.close(code=code, message=reason.encode())
+        await self.ws.close(code=code, message=reason.encode(), drain=False)
 
     async def go_away(self) -> None:
         """Tell the client that the server stops, for the request that runs and those that wait, and close."""
@@ -239,8 +252,8 @@ class ChatSocket:
     async def _send_bytes(self, frame: bytes) -> None:
         if self.ws.closed:
             return
-        self.sending_since = time.monotonic()
+        self._sending_since = time.monotonic()
         try:
             await self.ws.send_frame(frame, WSMsgType.TEXT)
         finally:
-            self.sending_since = None
+            self._sending_since = 0.0

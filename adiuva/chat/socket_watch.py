@@ -19,9 +19,11 @@ log = structlog.get_logger(__name__)
 
 TICK_SECONDS: Final = 2.0  # a revoked login's socket is closed within 5 s
 PING_SECONDS: Final = 30.0
+PONG_SECONDS: Final = 10.0  # a ping unanswered for so long counts as missed, and the next follows at once
 MAX_UNANSWERED: Final = 2
-STALLED_SECONDS: Final = 30.0
+STALLED_SECONDS: Final = 20.0  # a client that takes nothing for so long has to go
 CLOSE_UNAUTHORIZED: Final = 4401
+CLOSE_TOO_SLOW: Final = 4408
 
 
 class SocketWatch:
@@ -69,14 +71,12 @@ class SocketWatch:
         """Check every socket once."""
         now = time.monotonic()
         for socket, ping_at in list(self._sockets.items()):
-            since = socket.sending_since
-            if since is not None and now - since > STALLED_SECONDS:
-                self._abort(socket, "client does not read")
+            if socket.stalled_seconds(now) > STALLED_SECONDS:
+                self._close(socket, CLOSE_TOO_SLOW, "client does not read")
             elif socket.expired and socket.idle:
-                self._close(socket, "token expired")
+                self._close(socket, CLOSE_UNAUTHORIZED, "token expired")
             elif now >= ping_at:
-                self._sockets[socket] = now + PING_SECONDS
-                self._ping(socket)
+                self._ping(socket, now)
         await self._close_revoked()
 
     async def _close_revoked(self) -> None:
@@ -85,17 +85,23 @@ class SocketWatch:
         revoked = await self._auth.revoked_logins(list({socket.login_id for socket in self._sockets}))
         for socket in list(self._sockets):
             if socket.login_id in revoked:
-                self._close(socket, "login revoked")
+                self._close(socket, CLOSE_UNAUTHORIZED, "login revoked")
 
-    def _ping(self, socket: "ChatSocket") -> None:
-        if socket.unanswered_pings >= MAX_UNANSWERED:
+    def _ping(self, socket: "ChatSocket", now: float) -> None:
+        if socket.pinged_at and not socket.unanswered_pings:  # answered: the next is due when its time has come
+            self._sockets[socket] = socket.pinged_at + PING_SECONDS
+            socket.pinged_at = 0.0
+        elif socket.unanswered_pings >= MAX_UNANSWERED:
             self._abort(socket, "client is gone")
         else:
             socket.unanswered_pings += 1
+            socket.pinged_at = now
+            self._sockets[socket] = now + PONG_SECONDS
             self._spawn(socket.ws.ping())
 
-    def _close(self, socket: "ChatSocket", reason: str) -> None:
-        self._spawn(socket.close(CLOSE_UNAUTHORIZED, reason))
+    def _close(self, socket: "ChatSocket", code: int, reason: str) -> None:
+        if not socket.closing:
+            self._spawn(socket.close(code, reason))
 
     def _abort(self, socket: "ChatSocket", reason: str) -> None:
         log.info("socket dropped", reason=reason)

@@ -89,8 +89,8 @@ class Gateway:
         ):
             with retry:
                 if failed is not None:
-                    fault, failed = failed, None
-                    raise fault
+                    known, failed = failed, None
+                    raise known
                 return await attempt.run(lane)
         raise AssertionError  # stamina gives the result or the last error
 

@@ -25,10 +25,8 @@ class Channel:
         self._closed = False
 
     def offer(self, item: Any) -> bool:
-        """Put ``item`` without waiting; False when there is no room. A muted channel takes all and keeps nothing."""
-        if self._muted:
-            return True
-        if len(self._items) >= self._limit:
+        """Put ``item`` without waiting; False when `put` has to be awaited."""
+        if self._muted or len(self._items) >= self._limit:
             return False
         self._items.append(item)
         if self._getters:
@@ -36,9 +34,16 @@ class Channel:
         return True
 
     async def put(self, item: Any) -> None:
-        """Put ``item``, waiting for room."""
+        """Put ``item``, waiting for room.
+
+        A muted channel keeps nothing, but a handler that goes on all the same waits
+        for a turn of the loop: else one that waits for nothing else could never be cancelled.
+        """
         while not self.offer(item):
+            if self._muted:
+                return await asyncio.sleep(0)
             await _take_turn(self._putters)
+        return None
 
     async def get(self) -> Any:
         """The next item, waiting for one.

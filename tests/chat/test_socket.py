@@ -1,6 +1,7 @@
 """``WS /chat/stream``."""
 
 import asyncio
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from aiohttp import ClientWebSocketResponse, WSMsgType, WSServerHandshakeError
 from adiuva import clock
 from adiuva.chat.socket_watch import SOCKETS
 from adiuva.errors import LlmUnavailableError
+from adiuva.llm.protocol import ModelCall, ModelTurn, OnText
 from adiuva.testing.models import ScriptedModel, calling, turn
 from tests.chat.conftest import API, GatedModel, Start, TaskAgent, User, register
 
@@ -333,10 +335,38 @@ async def test_a_stopping_server_says_goodbye(start: Start, model: ScriptedModel
     await stopping
 
 
-async def test_a_socket_that_takes_nothing_is_dropped(user: User) -> None:
+async def test_a_client_that_does_not_read_is_closed_with_a_clear_code_and_others_go_on(
+    start: Start,
+) -> None:
+    class Flood:
+        async def run(self, call: ModelCall, on_text: OnText | None = None) -> ModelTurn:
+            assert on_text is not None
+            if "others" in call.messages[-1].content:
+                return ModelTurn(text="")
+            while True:
+                await on_text("x" * 10_000)
+
+    user = await register(await start(Flood()))
     watch = user.client.app[SOCKETS]
-    socket = await user.socket()
-    [ours] = watch._sockets
-    ours.sending_since = 0.0
+    deaf, other = await user.socket(), await user.socket()
+    assert isinstance(deaf._response.connection.transport, asyncio.Transport)  # type: ignore[union-attr]
+    deaf._response.connection.transport.pause_reading()  # type: ignore[union-attr]
+    await deaf.send_json(HI)
+    ours = next(iter(watch._sockets))
+    async with asyncio.timeout(10):
+        while ours.stalled_seconds(time.monotonic()) < 0.2:
+            await asyncio.sleep(0.01)
+        buffered = -1
+        while (size := ours.transport.get_write_buffer_size()) != buffered:
+            buffered = size
+            await asyncio.sleep(0.2)
+    assert buffered < 1024 * 1024  # PROOFS.md, WS5
+    ours._sending_since = time.monotonic() - 21
     await watch.tick()
-    assert (await socket.receive()).type in {WSMsgType.CLOSED, WSMsgType.ERROR}
+    async with asyncio.timeout(5):
+        while ours in watch._sockets:
+            await asyncio.sleep(0.01)
+    deaf._response.connection.transport.resume_reading()  # type: ignore[union-attr]
+    assert await close_code(deaf) == 4408
+    await other.send_json({**HI, "message": "others"})
+    assert (await frames(other))[-1]["type"] == "done"

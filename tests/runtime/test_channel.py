@@ -74,6 +74,21 @@ async def test_closing_releases_who_waits() -> None:
         await full.get()
 
 
+async def test_putting_into_a_muted_channel_gives_way_so_that_a_cancel_can_arrive() -> None:
+    channel = Channel(1)
+    channel.mute()
+
+    async def chatter() -> None:
+        while True:
+            await channel.put("x")
+
+    task = asyncio.create_task(chatter())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
 async def test_a_muted_channel_drops_everything_but_its_end() -> None:
     channel = Channel(1)
     await channel.put(1)
