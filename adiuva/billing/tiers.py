@@ -36,8 +36,3 @@ def require_model_choice(tier: str) -> None:
     """Raise `TierRequiredError` unless ``tier`` may choose a model."""
     if not models_open_to(tier):
         raise TierRequiredError(f"Choosing a model is not part of the {tier} tier.")
-
-
-def active_batches(tier: str) -> int | None:
-    """How many batches a user of ``tier`` may have active at once; None: as many as wanted."""
-    return TIERS[tier].batches_active

@@ -65,7 +65,7 @@ def make_limiter(storage_url: str | None) -> Limiter:
     try:
         from adiuva.web.shared_limits import SharedLimiter
     except ModuleNotFoundError as error:
-        fault = f"RATE_LIMIT_STORAGE_URL needs the package {error.name}: pip install 'adiuva[redis]'"
+        fault = "RATE_LIMIT_STORAGE_URL needs the package redis, which is not installed: pip install 'adiuva[redis]'"
         raise SettingsError([fault]) from error
     return SharedLimiter(storage_url)
 

@@ -9,7 +9,6 @@ from attrs import evolve
 
 from adiuva.app import create_app
 from adiuva.billing.tiers import (
-    active_batches,
     agent_open_to,
     models_open_to,
     require_agent,
@@ -88,7 +87,6 @@ def test_the_free_tier_has_as_many_agents_as_the_table_says() -> None:
 def test_each_question_is_answered_from_the_table(column: int, tier: str) -> None:
     assert agent_open_to(tier, "garden_agent") == (MATRIX["agents"][column] is None)
     assert models_open_to(tier) == (MATRIX["llm_providers"][column] is None)
-    assert active_batches(tier) == MATRIX["batches_active"][column]
 
 
 @pytest.mark.parametrize("feature", ["batch_builder", "marketplace", "sso"])
