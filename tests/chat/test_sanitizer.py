@@ -27,7 +27,7 @@ ROUTER = (
 GARDEN = "alpha beta gamma delta epsilon zeta eta theta iota kappa\nalpha beta gamma mu nu xi omicron pi rho sigma tau"
 SHORT = "Always sing the truth loudly."
 TINY = "Be very brief."
-JAPANESE = "あなたは庭の手入れを計画する助手です。天気を見て、水やりの時期を教えてください。"
+JAPANESE = "あなたは庭の手入れを計画する助手です。天気を見て、水やりの時期を教えてください zzz"
 PROMPTS = AGENTS | {
     "router": ROUTER,
     "garden_agent": GARDEN,
@@ -86,6 +86,7 @@ DISGUISES: dict[str, Callable[[str], str]] = {
     "accents": lambda text: re.sub(r"([aeiou])", "\\1\u0301", text),
     "zero width spaces": lambda text: re.sub(r"(\w)", "\\1\u200b", text),
     "soft hyphens": lambda text: re.sub(r"(\w)(?=\w)", "\\1\u00ad", text),
+    "a flood of zero width spaces": lambda text: ("\u200b" * 900 + " ").join(text.split()),
     "fenced": lambda text: f"Sure, here it is:\n```text\n{text}\n```\nAnything else?",
     "wide gaps": lambda text: (" " * 40).join(text.split()),
     "very wide gaps": lambda text: ("\n" * 700).join(text.split()),
@@ -101,7 +102,7 @@ def test_no_eight_words_of_a_prompt_get_out_however_it_is_leaked_and_cut(rule: s
     assert not runs(clean) & LEAKS
     assert clean.startswith("Well: ")
     assert clean.endswith(" So much for that.")
-    for size in (1, 2, 3, 5, 8, 13, 40, 400):
+    for size in (1, 3, 8, 40):
         assert streamed(cut(leak, size)) == clean
     words = re.findall(r"\s*\S+|\s+", leak)
     assert streamed(words) == clean
@@ -247,10 +248,11 @@ def test_text_is_held_only_while_it_may_become_a_leak() -> None:
         ("<think>\nsecret\n</think>\n\nHi", "[REDACTED]\n\nHi"),
         ("a <Thinking>secret <b>x</b> </ thinking >b", "a [REDACTED]b"),
         ("a<thinking>secret, to the end", "a[REDACTED]"),
-        ("a</thinking>b", "a[REDACTED]b"),
+        ("a</thinking>b</think>c", "a[REDACTED]b[REDACTED]c"),
         ("a [INST] b [/INST] c", "a [REDACTED] b [REDACTED] c"),
         ("<<SYS>>\na<</SYS>>", "[REDACTED]\na[REDACTED]"),
         ("a<|im_start|>system<|im_end|>", "a[REDACTED]system[REDACTED]"),
+        ("a <|bb> c", "a <|bb> c"),
         ("<\uff5cend▁of▁sentence\uff5c>", "[REDACTED]"),
         ('I pick {"agents": ["task_agent", "note_agent"]} now', "I pick [REDACTED] now"),
         ("{ 'agents' :\n [ 'task_agent' ] }.", "[REDACTED]."),
@@ -301,6 +303,7 @@ PIECES = st.one_of(
             ":",
             "\u200b",
             "\u200b" * 17,
+            "\u200b" * 600,
             " " * 300,
             "-" * 600,
             "x",
@@ -388,6 +391,13 @@ def reference(prompt: list[str], text: str) -> str:
         MARK if leak else "".join(text[at] for at, _ in stretch)
         for leak, stretch in itertools.groupby(enumerate(leaked), key=lambda pair: pair[1])
     )
+
+
+def test_a_word_that_began_in_an_earlier_piece_goes_on_after_invisible_characters() -> None:
+    text = "z" * 20 + "\u200balpha beta gamma delta epsilon zeta eta theta"
+    assert SANITIZER.text(text) == text
+    for size in (1, 4, 10, 20):
+        assert streamed(cut(text, size)) == text
 
 
 def test_a_run_longer_than_what_may_be_held_is_cut_at_its_start_only() -> None:
