@@ -65,11 +65,11 @@ class Gateway:
 
     async def _retried(self, attempt: "_Attempt") -> ModelTurn:
         lane = await self._ready_lane(attempt.call.model)
-        failed: ProviderFault | None = None
+        failed: list[ProviderFault] = []
         try:
             return await attempt.run(lane)
         except ProviderFault as fault:
-            failed = fault
+            failed.append(fault)
 
         def backoff(error: Exception) -> bool | float:
             if not isinstance(error, ProviderFault) or not error.passing or attempt.spoke:
@@ -88,9 +88,8 @@ class Gateway:
             wait_jitter=self.wait_initial,
         ):
             with retry:
-                if failed is not None:
-                    known, failed = failed, None
-                    raise known
+                if failed:
+                    raise failed.pop()
                 return await attempt.run(lane)
         raise AssertionError  # stamina gives the result or the last error
 

@@ -85,9 +85,7 @@ async def test_closing_the_socket_closes_the_models_connection(user: User, doubl
 async def test_a_rest_client_that_goes_away_closes_the_models_connection(user: User, double: OpenAIDouble) -> None:
     double.script(say("Eins", ending="hang"))
     async with aiohttp.ClientSession() as session:
-        request = asyncio.create_task(
-            session.post(user.client.make_url(f"{API}/chat"), json=HI, headers=user.headers)  # type: ignore[arg-type]
-        )
+        request = asyncio.create_task(session.post(user.client.make_url(f"{API}/chat"), json=HI, headers=user.headers))
         await double.wait_requests(1)
         request.cancel()
     await double.wait_aborted()
