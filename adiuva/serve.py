@@ -76,15 +76,22 @@ async def start(settings: Settings) -> web.AppRunner:
         shutdown_timeout=GRACE_SECONDS,
         keepalive_timeout=KEEPALIVE_SECONDS,
     )
-    await runner.setup()
     try:
-        await web.TCPSite(runner, settings.host, settings.port, backlog=1024).start()
-    except OSError as error:
-        await runner.cleanup()
-        raise CannotListenError(_why_not(settings, error)) from error
+        await runner.setup()
+        await _listen(runner, settings)
+    except BaseException:
+        await runner.cleanup()  # what had been started by then, PostgreSQL above all
+        raise
     for address in runner.addresses:
         log.info("listening", url=f"http://{address[0]}:{address[1]}", version=__version__, env=settings.env)
     return runner
+
+
+async def _listen(runner: web.AppRunner, settings: Settings) -> None:
+    try:
+        await web.TCPSite(runner, settings.host, settings.port, backlog=1024).start()
+    except OSError as error:
+        raise CannotListenError(_why_not(settings, error)) from error
 
 
 def _why_not(settings: Settings, error: OSError) -> str:

@@ -34,6 +34,12 @@ class Exchange:
 
     async def run(self, job: ChatJob, principal: Principal) -> dict[str, Any]:
         """Send the events of ``job``; gives the frame that is to end it, if it was not cancelled meanwhile."""
+        try:
+            return await self._run(job, principal)
+        finally:
+            self._outgoing.end()  # reports what was taken out, of an answer that broke off too
+
+    async def _run(self, job: ChatJob, principal: Principal) -> dict[str, Any]:
         async with self._chat.session(job, principal) as session:
             self._session = session
             if self._cancelled:
