@@ -94,7 +94,7 @@ DISGUISES: dict[str, Callable[[str], str]] = {
 
 
 @pytest.mark.parametrize("disguise", DISGUISES)
-@pytest.mark.parametrize("rule", PROMPTS.keys() - {"tiny", "short"})
+@pytest.mark.parametrize("rule", sorted(PROMPTS.keys() - {"tiny", "short"}))
 def test_no_eight_words_of_a_prompt_get_out_however_it_is_leaked_and_cut(rule: str, disguise: str) -> None:
     leak = f"Well: {DISGUISES[disguise](PROMPTS[rule])} So much for that."
     clean = SANITIZER.text(leak)
@@ -108,7 +108,7 @@ def test_no_eight_words_of_a_prompt_get_out_however_it_is_leaked_and_cut(rule: s
     assert streamed(words) == clean
 
 
-@pytest.mark.parametrize("rule", PROMPTS.keys() - {"tiny"})
+@pytest.mark.parametrize("rule", sorted(PROMPTS.keys() - {"tiny"}))
 def test_a_leaked_prompt_leaves_one_mark(rule: str) -> None:
     assert streamed(PROMPTS[rule]).count(MARK) == (2 if rule == "router" else 1)  # the JSON is a leak of its own
     assert len(SANITIZER.text(PROMPTS[rule])) < 30
@@ -123,7 +123,7 @@ def test_every_two_cuts_of_a_leak_come_to_the_same(rule: str) -> None:
         assert streamed((leak[:first], leak[first:second], leak[second:])) == clean
 
 
-@pytest.mark.parametrize("rule", PROMPTS.keys() - {"tiny", "short"})
+@pytest.mark.parametrize("rule", sorted(PROMPTS.keys() - {"tiny", "short"}))
 def test_a_leak_inside_an_actions_parameters_is_found_in_values_and_keys(rule: str) -> None:
     params: dict[str, Any] = {
         "title": "Note",
