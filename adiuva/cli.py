@@ -37,7 +37,7 @@ def serve() -> None:
     from adiuva.logs import configure_logging
     from adiuva.serve import run
 
-    settings = Settings.load()
+    settings = Settings.load().with_secret()
     configure_logging(fmt=settings.log_format, level=settings.log_level)
     run(settings)
 

@@ -144,7 +144,7 @@ class Settings:
         """Read the environment, and the ``.env`` file for what the environment does not set; empty counts as unset.
 
         Variables in ``.env`` that are none of ours (a model provider's key, ``AWS_*``) go into the process's own
-        environment, where the libraries that they are meant for look.
+        environment, where the libraries that they are meant for look. Nothing is written.
 
         Raises:
             SettingsError: Something is wrong; it tells all faults at once.
@@ -165,8 +165,15 @@ class Settings:
         for variable, text in kept.items():
             if text and variable not in fields:
                 os.environ.setdefault(variable, text)
-        settings = cls(**values)
-        return settings if settings.jwt_secret else attrs.evolve(settings, jwt_secret=_kept_secret(settings.data_dir))
+        return cls(**values)
+
+    def with_secret(self) -> Self:
+        """The same with a ``jwt_secret``, as a server needs one: where none is set, this machine's own.
+
+        Raises:
+            SettingsError: ``data_dir``, where it is kept, cannot be written.
+        """
+        return self if self.jwt_secret else attrs.evolve(self, jwt_secret=_kept_secret(self.data_dir))
 
 
 def _fault(variable: str, value: str, allowed: str, *, secret: bool) -> str:
@@ -188,11 +195,21 @@ def _faults_together(values: dict[str, Any]) -> list[str]:
     elif prod and (_PLACEHOLDER.match(secret) or len(set(secret)) < 8):
         allowed = f"is a placeholder; ENV=prod needs random bytes ({_HOW_TO_MAKE_ONE})"
         faults.append(_fault("JWT_SECRET", secret, allowed, secret=True))
-    if prod and values.get("llm_model", "").startswith("offline/"):
-        faults.append(_fault("LLM_MODEL", values["llm_model"], "is not for ENV=prod; name a real model", secret=False))
+    if prod:
+        faults += _offline_models(values)
     if bool(values.get("pinecone_api_key")) != bool(values.get("pinecone_index")):
         faults.append("PINECONE_API_KEY and PINECONE_INDEX go together: set both or none")
     return faults
+
+
+def _offline_models(values: dict[str, Any]) -> list[str]:
+    models = [(name, values.get(name, "")) for name in ("llm_model", "llm_router_model")]
+    models += [(name, model) for name in ("llm_models", "llm_fallback_models") for model in values.get(name, ())]
+    return [
+        _fault(name.upper(), model, "is not for ENV=prod; name a real model", secret=False)
+        for name, model in models
+        if model.startswith("offline/")
+    ]
 
 
 def _read_dotenv(path: str | Path | None, faults: list[str]) -> dict[str, str]:

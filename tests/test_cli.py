@@ -35,11 +35,12 @@ def test_every_command_has_help(command: str) -> None:
     assert "Usage: adiuva" in help_.stdout
 
 
-def test_agents_are_listed_with_their_tools() -> None:
-    listed = run("agents")
+def test_agents_are_listed_with_their_tools_and_nothing_is_written(tmp_path: Path) -> None:
+    listed = run("agents", DATA_DIR=str(tmp_path / "data"))
     assert listed.returncode == 0
     assert all(name in listed.stdout for name in ("task_agent", "project_agent", "note_agent", "checkpoint_agent"))
     assert "list_tasks_due_today" in listed.stdout
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_broken_plugin_is_told_and_the_others_are_listed(tmp_path: Path) -> None:

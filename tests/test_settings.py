@@ -19,6 +19,10 @@ def load(**environ: str) -> Settings:
     return Settings.load({"JWT_SECRET": SECRET, **environ}, dotenv=None)
 
 
+def load_in(data_dir: Path) -> Settings:
+    return Settings.load({"DATA_DIR": str(data_dir)}, dotenv=None)
+
+
 def faults(**environ: str) -> tuple[str, ...]:
     with pytest.raises(SettingsError) as refused:
         Settings.load(environ, dotenv=None)
@@ -133,8 +137,19 @@ def test_a_longer_hash_needs_a_longer_secret() -> None:
     assert load(JWT_ALGORITHM="HS384", JWT_SECRET=SECRET * 2).jwt_algorithm == "HS384"
 
 
-def test_prod_refuses_the_offline_model() -> None:
-    assert faults(**PROD, LLM_MODEL="offline/rules")[0].startswith("LLM_MODEL='offline/rules'")
+@pytest.mark.parametrize("variable", ["LLM_MODEL", "LLM_ROUTER_MODEL", "LLM_MODELS", "LLM_FALLBACK_MODELS"])
+def test_prod_refuses_the_offline_model_wherever_it_is_named(variable: str) -> None:
+    (fault,) = faults(**PROD, **{variable: "offline/rules"})
+    assert fault.startswith(f"{variable}='offline/rules'")
+
+
+def test_prod_tells_every_offline_model_of_a_list() -> None:
+    told = faults(**PROD, LLM_MODELS="openai/a,offline/rules", LLM_FALLBACK_MODELS="offline/a,offline/b")
+    assert [fault.partition(":")[0] for fault in told] == [
+        "LLM_MODELS='offline/rules'",
+        "LLM_FALLBACK_MODELS='offline/a'",
+        "LLM_FALLBACK_MODELS='offline/b'",
+    ]
 
 
 def test_pinecone_needs_key_and_index() -> None:
@@ -204,18 +219,26 @@ def test_a_providers_key_in_dotenv_reaches_the_environment(tmp_path: Path, monke
     assert os.environ.get("PORT") != "9000"
 
 
-def test_dev_makes_a_secret_once_and_keeps_it_for_itself(tmp_path: Path) -> None:
-    first = Settings.load({"DATA_DIR": str(tmp_path / "new")}, dotenv=None)
-    again = Settings.load({"DATA_DIR": str(tmp_path / "new")}, dotenv=None)
+def test_a_server_in_dev_makes_a_secret_once_and_keeps_it_for_itself(tmp_path: Path) -> None:
+    first = load_in(tmp_path / "new").with_secret()
+    again = load_in(tmp_path / "new").with_secret()
     assert len(first.jwt_secret) == 64
     assert first.jwt_secret == again.jwt_secret
     assert stat.S_IMODE((tmp_path / "new" / "jwt_secret").stat().st_mode) == 0o600
-    assert Settings.load({"DATA_DIR": str(tmp_path / "other")}, dotenv=None).jwt_secret != first.jwt_secret
+    assert load_in(tmp_path / "other").with_secret().jwt_secret != first.jwt_secret
+    assert load().with_secret().jwt_secret == SECRET
+
+
+def test_loading_writes_nothing(tmp_path: Path) -> None:
+    assert load_in(tmp_path / "new").jwt_secret == ""
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_data_dir_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    (fault,) = faults(DATA_DIR=str(tmp_path / "file" / "data"))
+    with pytest.raises(SettingsError) as refused:
+        load_in(tmp_path / "file" / "data").with_secret()
+    (fault,) = refused.value.faults
     assert fault == f"DATA_DIR={str(tmp_path / 'file' / 'data')!r} cannot be written: Not a directory"
 
 

@@ -32,6 +32,8 @@ class AccessTokens:
     """Signs and verifies access tokens (JWT). The database is not asked: a valid token may be of a revoked login."""
 
     def __init__(self, *, secret: str, algorithm: str, lifetime: timedelta) -> None:
+        if not secret:
+            raise ValueError("no secret to sign by: see Settings.with_secret")
         self._secret = secret
         self._algorithm = algorithm
         self._lifetime = lifetime
