@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ import asyncpg
 import psutil
 import pytest
 
-from adiuva.embedded import EmbeddedPostgres, EmbeddedPostgresError, FolderInUseError
+from adiuva.embedded import EmbeddedPostgres, EmbeddedPostgresError, FolderInUseError, programs
 
 OWNER = """
 import sys, time
@@ -144,6 +145,23 @@ def test_a_path_too_long_for_a_socket_works(tmp_path: Path) -> None:
         joined = EmbeddedPostgres.running(folder)
         assert joined is not None
         assert joined.dsn == server.dsn
+
+
+def test_a_folder_for_temporary_files_that_is_too_long_as_well_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / ("temporary" * 12)
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    with started(tmp_path / ("long" * 25) / "postgres") as server:
+        assert run(server, "SELECT 1") == [1]
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_path_too_long_where_no_folder_is_short_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(programs, "_MAX_SOCKET_PATH", 10)
+    with pytest.raises(EmbeddedPostgresError, match="too long for PostgreSQL's socket"):
+        EmbeddedPostgres.start(tmp_path / "postgres")
 
 
 def test_a_folder_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> None:

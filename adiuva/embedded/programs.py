@@ -109,12 +109,23 @@ def create(folder: Path, identity: Mapping[str, Any]) -> None:
 
 
 def _socket_folder(folder: Path, identity: Mapping[str, Any]) -> Path:
-    if len(os.fsencode(folder / ".s.PGSQL.5432")) <= _MAX_SOCKET_PATH:
+    if _fits_a_socket(folder):
         return folder
-    elsewhere = Path(tempfile.mkdtemp(prefix=SOCKET_PREFIX))
-    if identity:
-        os.chown(elsewhere, identity["user"], identity["group"])
-    return elsewhere
+    for parent in (tempfile.gettempdir(), "/tmp"):  # noqa: S108 - short wherever TMPDIR points; mkdtemp is careful
+        if _fits_a_socket(Path(parent, SOCKET_PREFIX + "8letters")):
+            with suppress(OSError):
+                elsewhere = Path(tempfile.mkdtemp(prefix=SOCKET_PREFIX, dir=parent))
+                if identity:
+                    os.chown(elsewhere, identity["user"], identity["group"])
+                return elsewhere
+    raise EmbeddedPostgresError(
+        f"The path {folder} is too long for PostgreSQL's socket, and there is no short folder for temporary files: "
+        "set DATA_DIR or TMPDIR to a shorter one."
+    )
+
+
+def _fits_a_socket(folder: Path) -> bool:
+    return len(os.fsencode(folder / ".s.PGSQL.5432")) <= _MAX_SOCKET_PATH
 
 
 def launch(folder: Path, identity: Mapping[str, Any], options: Mapping[str, str]) -> "subprocess.Popen[bytes]":
