@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from adiuva.chat.registry import AgentRegistry, PluginFailure
+from adiuva.chat.registry import AgentRegistry
 from adiuva.sdk import Agent, Context, PluginManifest, tool
 
 OURS = ("checkpoint_agent", "note_agent", "project_agent", "task_agent")
@@ -269,10 +269,6 @@ def test_a_registry_of_given_agents_knows_only_these() -> None:
     assert registry.get("task_agent") is None
     assert registry.manifest_of("task_agent") is None
     assert AgentRegistry.of().list_agents() == []
-
-
-def test_a_failure_is_plain_data() -> None:
-    assert PluginFailure(name="a", version="1", error="x") == PluginFailure(name="a", version="1", error="x")
 
 
 TEMPLATES = """
