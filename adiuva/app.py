@@ -109,11 +109,10 @@ async def _actors(app: web.Application) -> AsyncIterator[None]:
     plans = Plans(registry)
     refs = {}
     for agent in registry.list_agents():
-        manifest = registry.manifest_of(agent.name)
         refs[agent.name] = await system.start(
             AgentActor(
                 agent,
-                plugin_id=manifest.id if manifest else None,
+                manifest=registry.manifest_of(agent.name),
                 model=app[MODEL],
                 http=app[HTTP],
                 capacity=settings.mailbox_capacity,

@@ -176,7 +176,13 @@ async def find_principal(conn: Connection, login_id: UUID) -> Record | None:
             users.id AS user_id, users.email, users.is_admin, users.created_at, logins.id AS login_id,
             CASE
                 WHEN subscriptions.status IN ('active', 'trialing', 'past_due') THEN subscriptions.tier::text
-            END AS tier
+            END AS tier,
+            ARRAY(
+                SELECT plugin_installations.plugin_id
+                FROM plugin_installations
+                JOIN plugins ON plugins.id = plugin_installations.plugin_id AND plugins.status = 'approved'
+                WHERE plugin_installations.user_id = logins.user_id
+            ) AS plugins
         FROM logins
         JOIN users ON users.id = logins.user_id
         LEFT JOIN subscriptions ON subscriptions.user_id = logins.user_id

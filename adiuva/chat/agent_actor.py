@@ -9,10 +9,11 @@ import structlog
 from adiuva.chat.client_tools import ClientTools
 from adiuva.chat.context import client_now, clock_line
 from adiuva.chat.messages import ActionProduced, AgentJob, ChatResult, ProducedAction, TextProduced
+from adiuva.chat.rights import Rights
 from adiuva.chat.tool_loop import ToolLoop, specs_of
 from adiuva.llm.protocol import Message, Model
 from adiuva.runtime import Actor, ActorContext
-from adiuva.sdk import Agent, Context
+from adiuva.sdk import Agent, Context, PluginManifest
 
 EARLIER_RESULTS = "What the agents before you in this request answered and did, as JSON:"
 
@@ -24,24 +25,29 @@ class AgentActor(Actor):
         self,
         agent: Agent,
         *,
-        plugin_id: str | None,
+        manifest: PluginManifest | None,
         model: Model,
         http: aiohttp.ClientSession,
         capacity: int,
         concurrency: int,
     ) -> None:
-        """``plugin_id``: the marketplace plugin that the agent belongs to, whose settings its tools see."""
+        """``manifest``: of the plugin that the agent belongs to, whose settings and rights its tools have."""
         super().__init__(agent.name, capacity=capacity, concurrency=concurrency)
         self._agent = agent
-        self._tools = agent.tools()
+        self._rights = Rights.of(manifest)
+        self._tools = self._rights.tools(agent.tools())
         self._specs = specs_of(self._tools)
-        self._plugin_id = plugin_id
+        self._plugin_id = manifest.id if manifest else None
         self._model = model
         self._http = http
         self._log = structlog.get_logger(f"adiuva.agents.{agent.name}")
 
     async def receive(self, payload: AgentJob, ctx: ActorContext) -> ChatResult:
-        """Run the agent over ``payload``."""
+        """Run the agent over ``payload``; what it logs carries the ids of the request."""
+        with structlog.contextvars.bound_contextvars(**ctx.trace):
+            return await self._run(payload, ctx)
+
+    async def _run(self, payload: AgentJob, ctx: ActorContext) -> ChatResult:
         context = self._context(payload, ctx)
 
         async def on_text(text: str) -> None:
@@ -55,6 +61,7 @@ class AgentActor(Actor):
                 agent=self._agent,
                 tools=self._tools,
                 specs=self._specs,
+                rights=self._rights,
                 context=context,
                 model=self._model,
                 model_name=payload.model,

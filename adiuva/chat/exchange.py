@@ -64,8 +64,8 @@ class Exchange:
         if frame["id"] not in self._open_calls or self._session is None:
             return
         self._open_calls.discard(frame["id"])
-        if len(orjson.dumps(frame)) > MAX_RESULT_BYTES:
-            frame = {"id": frame["id"], "error": f"the result is over {MAX_RESULT_BYTES} bytes"}
+        if fault := _fault_of(frame):
+            frame = {"id": frame["id"], "error": fault}
         await self._session.send(frame)
 
     async def _pass_on(self, event: object) -> None:
@@ -82,3 +82,12 @@ class Exchange:
     async def _send_text(self, text: str) -> None:
         if text:
             await self._send(b'{"type":"chunk","text":' + orjson.dumps(text) + b"}")
+
+
+def _fault_of(frame: dict[str, Any]) -> str:
+    """What keeps a tool's result from being passed on; empty where nothing does."""
+    try:
+        size = len(orjson.dumps(frame))
+    except orjson.JSONEncodeError:
+        return "the result is nested too deeply"
+    return f"the result is over {MAX_RESULT_BYTES} bytes" if size > MAX_RESULT_BYTES else ""

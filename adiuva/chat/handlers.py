@@ -24,7 +24,7 @@ async def post_chat(request: web.Request) -> web.Response:
 
 async def list_agents(request: web.Request) -> web.Response:
     """Every agent of this server, and which of them the user's tier holds."""
-    return json_response({"items": request.app[CHAT].agents_for(request[PRINCIPAL].tier)})
+    return json_response({"items": request.app[CHAT].agents_for(request[PRINCIPAL])})
 
 
 async def list_models(request: web.Request) -> web.Response:

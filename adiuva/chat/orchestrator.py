@@ -9,7 +9,14 @@ import structlog
 
 from adiuva.chat.messages import AgentJob, ChatJob, ChatResult, ProducedAction, TextProduced
 from adiuva.chat.plans.planner import Plans
-from adiuva.errors import AdiuvaError, DeadlineExceededError, LlmTimeoutError, LlmUnavailableError, UnavailableError
+from adiuva.errors import (
+    AdiuvaError,
+    DeadlineExceededError,
+    LlmNotConfiguredError,
+    LlmTimeoutError,
+    LlmUnavailableError,
+    UnavailableError,
+)
 from adiuva.llm.protocol import Message, Model, ModelCall, OnText, Usage
 from adiuva.runtime import Actor, ActorContext, ActorRef
 from adiuva.sdk import Agent
@@ -36,6 +43,9 @@ Several agents have worked on the user's message, one after another. Write the o
 what they answered, leave nothing out, say nothing twice, and say plainly what failed. Do not mention agents. Their
 results, as JSON:
 {results}"""
+
+# The model did not answer: it may be another one that is at fault, or only this call.
+_MODEL_FAULTS = (LlmUnavailableError, LlmTimeoutError, LlmNotConfiguredError)
 
 PROMPTS = {"router": ROUTER_PROMPT, "synthesis": SYNTHESIS_PROMPT}
 
@@ -107,7 +117,7 @@ class Orchestrator(Actor):
             return (default,), Usage()
         try:
             turn = await self._model.run(self._router_call(job))
-        except (LlmUnavailableError, LlmTimeoutError) as error:
+        except _MODEL_FAULTS as error:
             log.warning("router failed", error=type(error).__name__)
             return (default,), Usage()
         return parse_choice(turn.text, job.open_agents) or (default,), turn.usage
@@ -180,7 +190,7 @@ class Orchestrator(Actor):
 
         try:
             turn = await self._model.run(ModelCall(model=job.model, messages=messages), on_text if job.stream else None)
-        except LlmUnavailableError as error:
+        except _MODEL_FAULTS as error:
             if spoken:
                 raise
             log.warning("synthesis failed", error=type(error).__name__)

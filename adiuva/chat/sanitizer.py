@@ -82,7 +82,8 @@ class Sanitizer:
     def value(self, value: Any) -> Any:
         """A copy of a JSON value with each string sanitized, the keys of objects too.
 
-        Openers of prompts pass here: a user may have a note that begins like one.
+        Openers of prompts pass here: a user may have a note that begins like one. Of the fixed patterns only their
+        beginnings are replaced, and nothing after them: what is lost here is lost from the user's data.
         """
         if isinstance(value, str):
             stream = SanitizerStream(self._automaton, self.redactions, answer=False)
@@ -105,7 +106,7 @@ class SanitizerStream:
         """``answer``: whether openers of prompts count. `Sanitizer.stream` makes one."""
         self.redactions: Counter[str] = Counter()  # by rule, of this answer
         self._totals: Counter[str] | None = totals  # None once it is told
-        self._patterns = PatternStream(self.redactions)
+        self._patterns = PatternStream(self.redactions, swallow=answer)
         self._words = WordStream(automaton, self.redactions, answer=answer)
 
     def feed(self, text: str) -> str:

@@ -46,8 +46,9 @@ _Mode = Literal["passing", "in_thinking", "in_object"]
 class PatternStream:
     """Replaces patterns in one text; what is replaced is determined by the text alone."""
 
-    def __init__(self, found: Counter[str]) -> None:
-        """``found`` counts replacements by rule."""
+    def __init__(self, found: Counter[str], *, swallow: bool = True) -> None:
+        """``found`` counts replacements by rule; ``swallow``: whether what a pattern begins goes with it."""
+        self._swallow = swallow
         self._found = found
         self._mode: _Mode = "passing"
         self._held = ""  # passing: a pattern that has begun; in thinking: what may be the beginning of its end
@@ -129,6 +130,8 @@ class PatternStream:
         """Go on after ``pattern``, whose mark is out."""
         rule = _PREFIXES.get(self._key, "special_token")
         self._found[rule] += 1
+        if not self._swallow:
+            return
         if rule == "thinking":
             self._mode = "in_thinking"
         elif rule in {"routing", "tool_schema"}:

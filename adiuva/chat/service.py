@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import structlog
 from aiohttp import web
 from attrs import frozen
 
@@ -14,8 +15,9 @@ from adiuva.chat.outgoing import clean_result
 from adiuva.chat.plans.models import wire_plan
 from adiuva.chat.plans.planner import Plans
 from adiuva.chat.registry import AgentRegistry
+from adiuva.chat.rights import Rights
 from adiuva.chat.sanitizer import Sanitizer
-from adiuva.errors import AdiuvaError, DeadlineExceededError, LlmTimeoutError, ValidationFailedError
+from adiuva.errors import AdiuvaError, DeadlineExceededError, LlmTimeoutError, NotFoundError, ValidationFailedError
 from adiuva.runtime import ActorRef, Session
 from adiuva.web.access import Principal
 
@@ -39,7 +41,9 @@ class Chat:
             ValidationFailedError: an agent or a model that is not there.
             TierRequiredError: one that is not part of the user's tier.
         """
-        open_agents = tuple(name for name in self.registry.names() if agent_open_to(principal.tier, name))
+        open_agents = tuple(
+            name for name in self.registry.names() if self._has(principal, name) and agent_open_to(principal.tier, name)
+        )
         return ChatJob(
             message=request.message,
             agents=self._chosen_agents(request, principal),
@@ -53,12 +57,28 @@ class Chat:
             client_tools=request.client_tools and stream,
         )
 
+    def require(self, principal: Principal, agent: str) -> None:
+        """Raise unless the user may talk to ``agent``.
+
+        Raises:
+            NotFoundError: it is not here, or of a plugin that the user has not installed.
+            TierRequiredError: it is not part of the user's tier.
+        """
+        if not self._has(principal, agent):
+            raise NotFoundError(f"There is no agent {agent} here.")
+        require_agent(principal.tier, agent)
+
     async def answer(self, job: ChatJob, principal: Principal, *, line: str | None = None) -> ChatResult:
         """The whole answer at once, sanitized. ``line``: where it waits in mailboxes, instead of the user's own."""
         try:
             with _timeouts():
                 result: ChatResult = await self.orchestrator.ask(
-                    job, user=str(principal.user_id), tier=principal.tier, timeout=self.deadline_seconds, line=line
+                    job,
+                    user=str(principal.user_id),
+                    tier=principal.tier,
+                    timeout=self.deadline_seconds,
+                    line=line,
+                    trace=_trace(),
                 )
         except AdiuvaError as error:
             raise self.clean_error(error) from None
@@ -73,19 +93,20 @@ class Chat:
     def session(self, job: ChatJob, principal: Principal) -> Session:
         """The answer as a stream of events, not sanitized yet; see `session_result` for its end."""
         return self.orchestrator.stream(
-            job, user=str(principal.user_id), tier=principal.tier, timeout=self.deadline_seconds
+            job, user=str(principal.user_id), tier=principal.tier, timeout=self.deadline_seconds, trace=_trace()
         )
 
-    def agents_for(self, tier: str) -> list[dict[str, Any]]:
-        """Every agent, with its tools' names and whether ``tier`` may use it."""
+    def agents_for(self, principal: Principal) -> list[dict[str, Any]]:
+        """Every agent but those of plugins that the user has not installed, and whether the tier may use it."""
         return [
             {
                 "name": agent.name,
                 "description": agent.description,
-                "tools": list(agent.tools()),
-                "available": agent_open_to(tier, agent.name),
+                "tools": list(Rights.of(self.registry.manifest_of(agent.name)).tools(agent.tools())),
+                "available": agent_open_to(principal.tier, agent.name),
             }
             for agent in self.registry.list_agents()
+            if self._has(principal, agent.name)
         ]
 
     def models_for(self, tier: str) -> list[dict[str, Any]]:
@@ -97,16 +118,22 @@ class Chat:
         ]
 
     def _chosen_agents(self, request: ChatRequest, principal: Principal) -> tuple[str, ...]:
-        known = self.registry.names()
         names = tuple(dict.fromkeys(request.agents or ()))
         unknown = [
-            (f"agents[{index}]", "is not an agent here") for index, name in enumerate(names) if name not in known
+            (f"agents[{index}]", "is not an agent here")
+            for index, name in enumerate(names)
+            if not self._has(principal, name)
         ]
         if unknown:
             raise ValidationFailedError(unknown)
         for name in names:
             require_agent(principal.tier, name)
         return names
+
+    def _has(self, principal: Principal, agent: str) -> bool:
+        """Whether there is such an agent for this user: a plugin's is there for those who have installed it."""
+        manifest = self.registry.manifest_of(agent)
+        return self.registry.get(agent) is not None and (manifest is None or manifest.id in principal.plugins)
 
     def _chosen_model(self, request: ChatRequest, principal: Principal) -> str:
         if request.model is None or request.model == self.models[0]:
@@ -143,3 +170,8 @@ def _timeouts() -> Iterator[None]:
         raise
     except DeadlineExceededError as error:
         raise LlmTimeoutError from error
+
+
+def _trace() -> dict[str, str]:
+    """The ids of this request, for the log of whoever works on it."""
+    return {name: str(value) for name, value in structlog.contextvars.get_contextvars().items()}

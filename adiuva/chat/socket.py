@@ -8,7 +8,6 @@ import time
 from collections import deque
 from datetime import datetime
 from typing import Any, Final
-from urllib.parse import urlsplit
 from uuid import UUID
 
 import orjson
@@ -25,12 +24,13 @@ from adiuva.chat.socket_watch import SOCKETS
 from adiuva.errors import (
     GoingAwayError,
     InvalidRequestError,
+    InvalidTokenError,
     OriginNotAllowedError,
     OverloadedError,
     UnauthorizedError,
 )
 from adiuva.web import problems, wire
-from adiuva.web.access import AUTHENTICATOR, Principal, bearer_token
+from adiuva.web.access import AUTHENTICATOR, PRINCIPAL, Principal, bearer_token
 from adiuva.web.keys import LIMITER, SETTINGS
 from adiuva.web.limits import Limiter
 
@@ -38,7 +38,8 @@ log = structlog.get_logger(__name__)
 
 MAX_FRAME_BYTES: Final = 1024 * 1024
 MAX_WAITING: Final = 8
-LEAVE_SECONDS: Final = 10.0
+MAX_WAITING_CHARACTERS: Final = 2 * 1024 * 1024
+LEAVE_SECONDS: Final = 3.0  # what a client has to take its leave
 CLOSE_UNAUTHORIZED: Final = 4401
 CLOSE_GOING_AWAY: Final = 1001
 CLOSE_UNSUPPORTED: Final = 1003
@@ -48,6 +49,7 @@ async def open_stream(request: web.Request) -> web.WebSocketResponse:
     """Open the socket of whoever the ticket or token names, and serve it until it closes."""
     _check_origin(request)
     principal = await _authenticate(request)
+    request[PRINCIPAL] = principal  # for the log
     socket = ChatSocket(request, principal)
     await socket.prepare(request)
     with request.app[SOCKETS].watching(socket):
@@ -57,7 +59,8 @@ async def open_stream(request: web.Request) -> web.WebSocketResponse:
 
 def _check_origin(request: web.Request) -> None:
     origin = request.headers.get(hdrs.ORIGIN)
-    if origin is None or origin in request.app[SETTINGS].cors_origins or urlsplit(origin).netloc == request.host:
+    own = {f"http://{request.host}", f"https://{request.host}"}
+    if origin is None or origin in request.app[SETTINGS].cors_origins or origin in own:
         return  # a native client sends none
     raise OriginNotAllowedError
 
@@ -75,7 +78,7 @@ class ChatSocket:
 
     def __init__(self, request: web.Request, principal: Principal) -> None:
         """``principal`` is who opened it; the tier is read anew for each request."""
-        self.ws = web.WebSocketResponse(max_msg_size=MAX_FRAME_BYTES, autoping=False, compress=False)
+        self.ws = web.WebSocketResponse(max_msg_size=MAX_FRAME_BYTES + 1, autoping=False, compress=False)
         self.unanswered_pings = 0
         self.pinged_at = 0.0  # monotonic seconds; 0 where no ping is under way
         self._sending_since = 0.0  # likewise; 0 where nothing is being sent
@@ -87,7 +90,7 @@ class ChatSocket:
         self._user_id = str(principal.user_id)
         self._login_id: UUID = principal.login_id
         self._expires_at: datetime = principal.expires_at
-        self._waiting: deque[dict[str, Any]] = deque()
+        self._waiting: deque[tuple[Exchange, str]] = deque()
         self._worker: asyncio.Task[None] | None = None
         self._exchange: Exchange | None = None
         self._closing = False
@@ -132,6 +135,8 @@ class ChatSocket:
         """Tell the client that the server stops, for the request that runs and those that wait, and close."""
         self._closing = True
         unanswered = len(self._waiting) + (not self.idle)
+        if self.transport is not None:
+            asyncio.get_running_loop().call_later(LEAVE_SECONDS, self.transport.abort)
         await self._stop_worker()
         for _ in range(unanswered):
             await self._send_error(GoingAwayError())
@@ -168,7 +173,7 @@ class ChatSocket:
             return await self._send_error(InvalidRequestError("A frame is one JSON object."))
         match frame.get("type"):
             case None:
-                await self._enqueue(frame)
+                await self._enqueue(text)
             case "cancel":
                 if self._exchange is not None:
                     await self._exchange.cancel()
@@ -178,12 +183,16 @@ class ChatSocket:
                 await self._send_error(InvalidRequestError("This type of frame is not known."))
         return None
 
-    async def _enqueue(self, frame: dict[str, Any]) -> None:
-        if len(self._waiting) >= MAX_WAITING:
+    async def _enqueue(self, text: str) -> None:
+        waiting = sum(len(frame) for _, frame in self._waiting)
+        if len(self._waiting) >= MAX_WAITING or waiting + len(text) > MAX_WAITING_CHARACTERS:
             return await self._send_error(OverloadedError("Too many requests wait on this socket."))
-        self._waiting.append(frame)
+        exchange = Exchange(self._chat, self._send_bytes)
         if self._worker is None and not self._closing:
-            self._worker = asyncio.create_task(self._work(), name="chat socket")
+            self._exchange = exchange  # at once, since a cancel may have come with it
+            self._worker = asyncio.create_task(self._work(exchange, text), name="chat socket")
+        else:
+            self._waiting.append((exchange, text))
         return None
 
     async def _deliver(self, frame: dict[str, Any]) -> None:
@@ -195,13 +204,16 @@ class ChatSocket:
 
     # running
 
-    async def _work(self) -> None:
-        while self._waiting and not self._closing:
-            await self._serve(self._waiting.popleft())
+    async def _work(self, exchange: Exchange, text: str) -> None:
+        while True:
+            self._exchange = exchange
+            await self._serve(exchange, orjson.loads(text))
             if self.expired:
-                self._waiting.clear()
+                await self.close(CLOSE_UNAUTHORIZED, "token expired")
+            if not self._waiting or self._closing:
                 break
-        self._worker = None
+            exchange, text = self._waiting.popleft()
+        self._worker = self._exchange = None
 
     async def _stop_worker(self) -> None:
         self._waiting.clear()
@@ -211,24 +223,22 @@ class ChatSocket:
             await asyncio.wait([worker])
             self._worker = None
 
-    async def _serve(self, frame: dict[str, Any]) -> None:
+    async def _serve(self, exchange: Exchange, frame: dict[str, Any]) -> None:
         """Run one request: its events, then exactly one of done, error and cancelled."""
         started = time.monotonic()
-        exchange = self._exchange = Exchange(self._chat, self._send_bytes)
         last: dict[str, Any] | None
         try:
-            last = await exchange.run(*await self._admit(frame))
+            last = {} if exchange.cancelled else await exchange.run(*await self._admit(frame))
         except UnauthorizedError:
             last = None
-            self._waiting.clear()
-            await self.ws.close(code=CLOSE_UNAUTHORIZED, message=b"login revoked")
+            await self.close(CLOSE_UNAUTHORIZED, "login revoked")
         except ConnectionError:
             last = None  # the reader sees it too, and ends the socket
         except Exception as error:  # noqa: BLE001 - one request's fault never ends the socket
             last = {} if exchange.cancelled else problems.frame(self._chat.clean_error(error))
-        self._exchange = None
         if last is not None and exchange.cancelled:
             last = {"type": "cancelled"}
+        self._exchange = None  # what comes from here on is for the next one
         outcome = last.get("code", last["type"]) if last else "closed"
         milliseconds = round((time.monotonic() - started) * 1000, 1)
         log.info("socket request", outcome=outcome, ms=milliseconds, user_id=self._user_id)
@@ -236,6 +246,8 @@ class ChatSocket:
             await self._send(last)
 
     async def _admit(self, frame: dict[str, Any]) -> tuple[ChatJob, Principal]:
+        if self.expired:
+            raise InvalidTokenError
         principal = await self._auth.refresh_principal(self._login_id, self._expires_at)
         hit = await self._limiter.hit(f"user:{principal.user_id}", self._rate_limits[principal.tier])
         hit.require()

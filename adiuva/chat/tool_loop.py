@@ -11,6 +11,7 @@ from attrs import define, field
 from adiuva import clock
 from adiuva.chat.client_tools import ClientTools
 from adiuva.chat.messages import ProducedAction
+from adiuva.chat.rights import Rights
 from adiuva.llm.protocol import Message, Model, ModelCall, ModelTurn, OnText, ToolCall, ToolSpec, Usage
 from adiuva.sdk import Action, Agent, Context, Tool, ToolArgumentsError, ToolError
 from adiuva.sdk.actions import to_json
@@ -34,6 +35,7 @@ class ToolLoop:
     agent: Agent
     tools: Mapping[str, Tool]
     specs: tuple[ToolSpec, ...]  # the tools as the model sees them
+    rights: Rights
     context: Context
     model: Model
     model_name: str
@@ -101,7 +103,10 @@ class ToolLoop:
             result = await self._result(call)
         except ToolError as error:
             result = _encode({"error": str(error)})
-        except Exception as error:  # noqa: BLE001 - a third party's code; what it says may hold the user's data
+        except (Exception, SystemExit, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and _cancelled():
+                raise
+            # What the exception says may hold the user's data.
             log.warning("tool failed", agent=self.agent.name, tool=call.name, error=type(error).__name__)
             result = _encode({"error": "The tool failed."})
         return Message(role="tool", content=result, tool_call_id=call.id)
@@ -124,6 +129,9 @@ class ToolLoop:
         else:
             value = await tool.call(self.agent, self.context, arguments)
         if isinstance(value, Action):
+            if not self.rights.allow(tool, value):
+                log.warning("action refused", agent=self.agent.name, tool=tool.name)
+                raise ToolError("This action is not permitted.")
             return _encode(await self._produce(value))
         encoded = _encode(value)
         if len(encoded) > MAX_RESULT_BYTES:
@@ -145,6 +153,12 @@ class ToolLoop:
         self.actions.append(produced)
         await self.on_action(produced)
         return {"ok": True, **done}
+
+
+def _cancelled() -> bool:
+    """Whether it is this task that is cancelled, and not something that a tool has cancelled itself."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def specs_of(tools: Mapping[str, Tool]) -> tuple[ToolSpec, ...]:

@@ -25,6 +25,7 @@ class Principal:
     created_at: datetime
     login_id: UUID
     expires_at: datetime  # of the access token: a socket that it opened closes then
+    plugins: frozenset[str] = frozenset()  # the approved ones that the user has installed
 
 
 class Authenticator(Protocol):

@@ -109,6 +109,17 @@ async def test_a_result_over_its_limit_is_an_error_for_the_model(user: User, mod
     assert "over 262144 bytes" in tool_results(model)[0]
 
 
+async def test_a_result_nested_too_deeply_is_an_error_for_the_model(user: User, model: ScriptedModel) -> None:
+    model.add([turn(calling("list_tasks")), "Schade."])
+    socket = await user.socket()
+    await socket.send_json(ASK)
+    call = await asked(socket)
+    deep = "[" * 300 + "]" * 300
+    await socket.send_str(f'{{"type": "tool_result", "id": "{call["id"]}", "result": {deep}}}')
+    await frames(socket)
+    assert "nested too deeply" in tool_results(model)[0]
+
+
 @pytest.mark.parametrize(
     "frame",
     [{}, {"id": 5, "result": 1}, {"id": "a"}, {"id": "a", "result": 1, "error": "x"}, {"id": None, "error": "x"}],

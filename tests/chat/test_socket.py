@@ -79,9 +79,7 @@ async def test_requests_of_one_socket_run_one_at_a_time_in_order(
 async def test_more_than_eight_waiting_requests_are_refused(user: User, model: ScriptedModel, agent: TaskAgent) -> None:
     model.add([turn(calling("wait")), *(["ok"] * 9)])
     socket = await user.socket()
-    await socket.send_json(HI)
-    await agent.entered.wait()
-    for _ in range(9):
+    for _ in range(10):  # one runs, eight wait
         await socket.send_json(HI)
     [refusal] = await frames(socket)
     assert refusal["code"] == "overloaded"
@@ -370,3 +368,35 @@ async def test_a_client_that_does_not_read_is_closed_with_a_clear_code_and_other
     assert await close_code(deaf) == 4408
     await other.send_json({**HI, "message": "others"})
     assert (await frames(other))[-1]["type"] == "done"
+
+
+async def test_a_client_that_is_always_busy_is_closed_when_its_token_expires(
+    user: User, model: ScriptedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model.add(["eins", "zwei"])
+    socket = await user.socket()
+    await socket.send_json(HI)
+    assert (await frames(socket))[-1]["type"] == "done"
+    later = clock.now() + timedelta(minutes=31)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    await socket.send_json(HI)
+    assert await close_code(socket) == 4401
+    assert len(model.calls) == 1
+
+
+async def test_a_cancel_that_comes_with_its_request_stops_it(user: User, model: ScriptedModel) -> None:
+    model.add(["nie gesagt"])
+    socket = await user.socket()
+    await asyncio.gather(socket.send_json(HI), socket.send_json({"type": "cancel"}))
+    assert await frames(socket) == [{"type": "cancelled"}]
+
+
+@pytest.mark.parametrize("origin", ["http://[", "http://a\u2100b", "", "file://", "http://localhost:3000.evil.example"])
+async def test_a_malformed_origin_is_refused(user: User, origin: str) -> None:
+    assert await open_status(user, STREAM, headers={**user.headers, "Origin": origin}) == 403
+
+
+async def test_a_frame_of_exactly_a_mebibyte_is_read(user: User) -> None:
+    socket = await user.socket()
+    await socket.send_str("x" * (1024 * 1024))
+    assert (await frames(socket))[-1]["code"] == "invalid_request"

@@ -13,6 +13,7 @@ import adiuva_project_agent
 import adiuva_task_agent
 from adiuva.chat.messages import ProducedAction
 from adiuva.chat.orchestrator import ROUTER_PROMPT
+from adiuva.chat.rights import Rights
 from adiuva.chat.tool_loop import ToolLoop, specs_of
 from adiuva.llm.offline import NAME, OfflineModel
 from adiuva.llm.protocol import Message, ModelCall, ToolCall, ToolSpec
@@ -156,6 +157,7 @@ async def talk(agent: Agent, text: str, *history: Message) -> tuple[str, list[Pr
         agent=agent,
         tools=agent.tools(),
         specs=specs_of(agent.tools()),
+        rights=Rights(None),
         context=Context(data=DATA, now=NOW),
         model=OfflineModel(),
         model_name=NAME,

@@ -6,7 +6,6 @@ import attrs
 from aiohttp import web
 from attrs import field, frozen
 
-from adiuva.billing.tiers import require_agent
 from adiuva.chat.messages import ChatJob
 from adiuva.chat.outgoing import clean_plan
 from adiuva.chat.plans.data import data_text, step_data
@@ -79,7 +78,7 @@ def step_job(body: StepRequest, chat: Chat, principal: Principal) -> ChatJob:
     template = _template_of(step, chat.plans.templates)
     if chat.registry.get(template.agent) is None:
         raise UnavailableError(f"The agent {template.agent} is not installed on this server.")
-    require_agent(principal.tier, template.agent)
+    chat.require(principal, template.agent)
     context, results = step_data(body.data, plan, step)
     data = None if body.data is None else data_text(context, results)
     return ChatJob(
