@@ -279,7 +279,7 @@ async def test_after_a_logout_nothing_more_is_run(client: Client, model: Scripte
     await until(lambda: not batch.active)
     assert [result.status for result in batch.results[2:]] == ["failed", "failed"]
     assert str(batch.id) == batch_id
-    assert len(model.calls) == 4
+    assert len(model.calls) <= 4
 
 
 # at low priority
