@@ -28,6 +28,8 @@ _MAX_LOCAL_LENGTH = 64
 
 def normal_email(text: str) -> str | None:
     """The address in ``text``, with its domain in lower case; None if it is none. Nobody is asked whether it exists."""
+    if len(text) > MAX_EMAIL_LENGTH:  # normalizing takes time in the square of the length
+        return None
     address = unicodedata.normalize("NFC", text)
     match = _EMAIL.fullmatch(address) if len(address.encode()) <= MAX_EMAIL_LENGTH and address.isprintable() else None
     if match is None or len(match["local"]) > _MAX_LOCAL_LENGTH:
@@ -40,6 +42,8 @@ def _is_email(_: object, attribute: "attrs.Attribute[str]", value: str) -> None:
         raise MismatchError("must be an e-mail address", field=attribute.name)
 
 
+_EMAIL_LENGTH = Length(max=MAX_EMAIL_LENGTH)
+_NEW_EMAIL: list[Constraint] = [_EMAIL_LENGTH, _is_email]
 _NEW_PASSWORD: list[Constraint] = [Length(MIN_PASSWORD_LENGTH), MaxBytes(MAX_BYTES)]
 
 
@@ -47,7 +51,7 @@ _NEW_PASSWORD: list[Constraint] = [Length(MIN_PASSWORD_LENGTH), MaxBytes(MAX_BYT
 class RegisterRequest:
     """A new account."""
 
-    email: str = field(validator=_is_email)
+    email: str = field(validator=_NEW_EMAIL)
     password: str = field(validator=_NEW_PASSWORD, repr=False)
 
 
@@ -55,7 +59,7 @@ class RegisterRequest:
 class LoginRequest:
     """An account that may exist: whatever cannot be one is an unknown one."""
 
-    email: str
+    email: str = field(validator=_EMAIL_LENGTH)
     password: str = field(validator=MaxBytes(MAX_BYTES), repr=False)
 
 
