@@ -102,13 +102,15 @@ async def read_json(request: web.Request, cls: type[T], *, max_bytes: int | None
     """The request's JSON body as a ``cls``; ``max_bytes`` takes the place of ``MAX_JSON_BYTES``.
 
     Raises:
-        UnsupportedMediaTypeError: the body does not say that it is JSON in UTF-8.
+        UnsupportedMediaTypeError: the body does not say that it is JSON in UTF-8, or is compressed.
         PayloadTooLargeError: it is larger than that.
         InvalidRequestError: it is no JSON.
         ValidationFailedError: its fields are not those of ``cls``.
     """
     if request.content_type != "application/json" or (request.charset or "utf-8").lower() not in ("utf-8", "utf8"):
         raise UnsupportedMediaTypeError
+    if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
+        raise UnsupportedMediaTypeError("The body is compressed, which is not taken here.")
     return wire.read(cls, await _read_body(request, max_bytes or request.app[SETTINGS].max_json_bytes))
 
 

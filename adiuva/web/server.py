@@ -23,6 +23,8 @@ class Runner(web.AppRunner):
     """``web.AppRunner``, with problems for requests that are no HTTP."""
 
     async def _make_server(self) -> web.Server:
+        # No route takes compressed bodies, and unpacking would come before any route can refuse them.
+        self._kwargs["auto_decompress"] = False
         server = await super()._make_server()
         return _Server(_answering(server.request_handler), request_factory=server.request_factory, **self._kwargs)
 
