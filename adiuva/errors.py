@@ -27,6 +27,16 @@ class InvalidRequestError(AdiuvaError):
     code = "invalid_request"
 
 
+class BrokenBodyError(InvalidRequestError):
+    """The body ended early, or is not encoded as the headers say."""
+
+
+class BodyTimeoutError(BrokenBodyError):
+    """The body did not arrive in time."""
+
+    code = "request_timeout"
+
+
 class ValidationFailedError(AdiuvaError):
     """The request has fields that are missing or wrong."""
 

@@ -19,6 +19,7 @@ log = structlog.get_logger(__name__)
 STATUS: dict[type[errors.AdiuvaError], int] = {
     errors.AdiuvaError: 500,
     errors.InvalidRequestError: 400,
+    errors.BodyTimeoutError: 408,
     errors.UnauthorizedError: 401,
     errors.PaymentRequiredError: 402,
     errors.ForbiddenError: 403,
@@ -63,6 +64,8 @@ def problem(error: BaseException, request_id: str) -> web.Response:
     known = foreseen(error)
     status = status_of(known)
     response = _response({**body(known), "request_id": request_id})
+    if isinstance(known, errors.BrokenBodyError):
+        response.force_close()  # nobody knows where the next request would begin
     if status == HTTPStatus.UNAUTHORIZED:
         response.headers[hdrs.WWW_AUTHENTICATE] = "Bearer"
     retry_after = known.retry_after

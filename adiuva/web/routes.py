@@ -1,15 +1,18 @@
 """Routes and their guard: ``register`` is a handler's only way onto the router, and closed unless told otherwise."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Literal, TypeVar
 
 from aiohttp import ClientError, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web_protocol import RequestPayloadError
 from attrs import field, frozen, validators
 
 from adiuva.errors import (
+    BodyTimeoutError,
+    BrokenBodyError,
     ForbiddenError,
-    InvalidRequestError,
     PayloadTooLargeError,
     UnsupportedMediaTypeError,
 )
@@ -21,6 +24,9 @@ from adiuva.web.limits import Hit, client_address
 T = TypeVar("T")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Limit = Literal["user", "register", "login", "refresh"]
+
+STALLED_SECONDS = 10.0  # what a body may take to its next bytes
+BODY_SECONDS = 30.0  # and in all
 
 HIT: web.RequestKey[Hit] = web.RequestKey("hit", Hit)
 
@@ -104,6 +110,7 @@ async def read_json(request: web.Request, cls: type[T], *, max_bytes: int | None
     Raises:
         UnsupportedMediaTypeError: the body does not say that it is JSON in UTF-8, or is compressed.
         PayloadTooLargeError: it is larger than that.
+        BrokenBodyError: it does not arrive, or not in time.
         InvalidRequestError: it is no JSON.
         ValidationFailedError: its fields are not those of ``cls``.
     """
@@ -118,12 +125,23 @@ async def _read_body(request: web.Request, limit: int) -> bytes:
     if (request.content_length or 0) > limit:
         raise PayloadTooLargeError
     body = b""
+    now = asyncio.get_running_loop().time
+    end = now() + BODY_SECONDS
     try:
-        while chunk := await request.content.readany():
-            body = body + chunk if body else chunk
-            if len(body) > limit:
-                raise PayloadTooLargeError
-    except (ClientError, HttpProcessingError, ConnectionError):
-        message = "The body ended early, or is not encoded as the headers say."
-        raise InvalidRequestError(message) from None
-    return body
+        async with asyncio.timeout(None) as timeout:
+            while True:
+                timeout.reschedule(min(end, now() + STALLED_SECONDS))
+                if not (chunk := await request.content.readany()):
+                    return body
+                body = body + chunk if body else chunk
+                if len(body) > limit:
+                    raise PayloadTooLargeError
+    except TimeoutError:
+        raise _given_up(request, BodyTimeoutError()) from None
+    except (ClientError, HttpProcessingError, RequestPayloadError, ConnectionError):
+        raise _given_up(request, BrokenBodyError()) from None
+
+
+def _given_up(request: web.Request, error: BrokenBodyError) -> BrokenBodyError:
+    request.content.feed_eof()  # else aiohttp would wait for the rest once the answer is out
+    return error

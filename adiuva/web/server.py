@@ -6,6 +6,7 @@ from http import HTTPStatus
 
 import structlog
 from aiohttp import web
+from aiohttp.web_protocol import RequestPayloadError, _ErrInfo
 
 from adiuva.clock import new_id
 from adiuva.errors import AdiuvaError, InvalidRequestError
@@ -54,6 +55,24 @@ class _RequestHandler(web.RequestHandler):
         """
         super().connection_made(transport)
         asyncio.get_running_loop().call_later(SILENT_SECONDS, self._close_if_silent)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes have come; where they break the body that a handler reads, the handler is told.
+
+        aiohttp would only answer them in their turn, after the handler, which waits for the rest of its body.
+        """
+        super().data_received(data)
+        messages = self._messages
+        if not messages or type(messages[-1][0]) is not _ErrInfo:
+            return
+        if len(messages) > 1:
+            payload = messages[-2][1]
+        elif self._current_request is not None:
+            payload = self._current_request.content
+        else:
+            return
+        if not payload.is_eof():
+            payload.set_exception(RequestPayloadError())
 
     def _close_if_silent(self) -> None:
         if self._request_count == 0:
