@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeAlias
 
 import asyncpg
+import structlog
 from attrs import define, field
 
 from adiuva.embedded import EmbeddedPostgres
@@ -23,6 +24,8 @@ else:
     Connection = asyncpg.Connection
     Pool = asyncpg.Pool
 
+log = structlog.get_logger(__name__)
+
 _HERE = Path(__file__).parent
 # Installed, they are in the package; in a checkout, beside it.
 MIGRATIONS = next(folder for folder in (_HERE / "migrations", _HERE.parent / "migrations") if folder.is_dir())
@@ -38,6 +41,7 @@ _FAULTS = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
+    asyncpg.InternalClientError,  # What asyncpg says of a connection that ends while it speaks.
 )
 
 
@@ -78,14 +82,20 @@ class Acquired:
     ) -> None:
         connection = self._connection
         assert connection is not None
-        lost = isinstance(error, _FAULTS) or (isinstance(error, asyncpg.InterfaceError) and _is_lost(connection))
-        await self._pool.release(connection)
+        lost = isinstance(error, _FAULTS) or (
+            isinstance(error, Exception) and not isinstance(error, AdiuvaError) and _is_lost(connection)
+        )
+        try:
+            await self._pool.release(connection)
+        except (*_FAULTS, asyncpg.InterfaceError, asyncpg.PostgresError) as fault:
+            # What was asked for is done; the pool makes a new connection in place of this one.
+            log.info("a connection was lost on its way back", error=type(fault).__name__)
         if lost:
             raise UnavailableError(retry_after=1) from error
 
 
 def _is_lost(connection: "PoolConnectionProxy[asyncpg.Record]") -> bool:
-    """An ``InterfaceError`` is also how asyncpg tells of a mistake in its use, which is no unavailability."""
+    """Then the exception is of that, whatever it says; on a live one an ``InterfaceError`` is a mistake in its use."""
     try:
         return connection.is_closed()
     except asyncpg.InterfaceError:  # The pool has let go of it already.

@@ -11,7 +11,7 @@ import pytest
 from adiuva import database as module
 from adiuva.database import Database, DatabaseUnreachableError, SchemaBehindError
 from adiuva.embedded import FolderInUseError
-from adiuva.errors import OverloadedError, UnavailableError
+from adiuva.errors import NotFoundError, OverloadedError, UnavailableError
 from adiuva.settings import Settings
 
 
@@ -72,6 +72,31 @@ async def test_a_connection_that_is_cut_is_unavailable_and_the_next_one_works(da
             await breach()
         assert refused.value.retry_after
         await database.ping()
+
+
+async def test_whatever_goes_wrong_on_a_connection_that_is_gone_is_an_unavailability(database: Database) -> None:
+    async def misread() -> None:
+        async with database.acquire() as connection:
+            connection.terminate()
+            message = "cannot switch to state 15; another operation (2) is in progress"
+            raise asyncpg.InternalClientError(message)
+
+    async def stumble() -> None:
+        async with database.acquire() as connection:
+            connection.terminate()
+            raise AttributeError
+
+    async def refuse() -> None:
+        async with database.acquire() as connection:
+            connection.terminate()
+            raise NotFoundError
+
+    for stumbling in (misread, stumble):
+        with pytest.raises(UnavailableError):
+            await stumbling()
+    with pytest.raises(NotFoundError):
+        await refuse()
+    await database.ping()
 
 
 async def test_a_statement_that_is_wrong_is_no_unavailability(database: Database) -> None:
