@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -72,10 +73,29 @@ def agents() -> None:
 @click.option("--email", prompt="E-mail", envvar="ADIUVA_EMAIL", help="The account to log in to.")
 @click.option("--password", prompt=True, hide_input=True, envvar="ADIUVA_PASSWORD", help="Asked for where not given.")
 @click.option("--register", is_flag=True, help="Make the account first, where there is none.")
-@click.option("--agent", "agents", multiple=True, help="Ask this agent, instead of letting the server choose.")
+@click.option(
+    "--agent",
+    "agents",
+    multiple=True,
+    help="Ask this agent, instead of letting the server choose. Given several times: one after another, as a pipeline.",
+)
 @click.option("--model", help="Ask this model instead of the server's default.")
+@click.option(
+    "--data",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Your tasks, projects, notes and checkpoints, as a JSON object of lists. The agents' read tools run here, on"
+    " this file, and actions change it; it is made where there is none. Without it all is forgotten at the end.",
+)
+@click.option(
+    "--context",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A JSON object that goes with every message, for tools that read something else of the context.",
+)
 def chat(**options: Any) -> None:
-    """Talk to a server: send each MESSAGE, or what you type; answers are streamed, actions shown."""
+    """Talk to a server: send each MESSAGE, or what you type; answers are streamed, actions shown and applied.
+
+    What is wrong with one message is told, and the next one sent; the exit status is then 1.
+    """
     from adiuva.terminal import talk
 
     sys.exit(0 if talk(**options) else 1)

@@ -1,6 +1,8 @@
 """A client of the server: log in, and talk to the agents over the socket. The terminal and the demo use it."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
+from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
 
@@ -11,7 +13,11 @@ from adiuva.errors import AdiuvaError
 
 API = "/api/v1"
 MAX_FRAME_BYTES = 4 * 1024 * 1024
+MAX_SENT_BYTES = 1024 * 1024  # the server closes the socket on a larger frame
 LAST_FRAMES = frozenset({"done", "error", "cancelled"})
+
+Tools = Callable[[str, dict[str, Any]], Any]
+"""Runs a read tool on the client's own data: name and arguments to result. It may raise `AdiuvaError`."""
 
 
 class ServerError(AdiuvaError):
@@ -70,20 +76,24 @@ class Client:
             ServerError: the server answered with a problem.
             CannotConnectError: there is no server, or it went away.
         """
+        token = self._access_token
         try:
-            return await self._call(method, path, body)
+            return await self._call(method, path, body, token)
         except ServerError as error:
-            if error.server_code not in ("unauthorized", "invalid_token") or "refresh_token" not in self._tokens:
+            if error.server_code not in ("unauthorized", "invalid_token") or not token:
                 raise
-        refresh = {"refresh_token": self._tokens["refresh_token"]}
-        self._tokens = {}
-        self._tokens = await self._call("POST", "/auth/refresh", refresh)
-        return await self._call(method, path, body)
+        await self._renew()
+        return await self._call(method, path, body, self._access_token)
 
-    async def _call(self, method: str, path: str, body: object) -> dict[str, Any]:
-        headers = {}
-        if token := self._tokens.get("access_token"):
-            headers["Authorization"] = f"Bearer {token}"
+    @property
+    def _access_token(self) -> str:
+        return str(self._tokens.get("access_token", ""))
+
+    async def _renew(self) -> None:
+        self._tokens = await self._call("POST", "/auth/refresh", {"refresh_token": self._tokens["refresh_token"]})
+
+    async def _call(self, method: str, path: str, body: object, token: str = "") -> dict[str, Any]:
+        headers = _bearer(token)
         data = None
         if body is not None:
             data, headers["Content-Type"] = orjson.dumps(body), "application/json"
@@ -106,24 +116,36 @@ class Client:
         history: Sequence[dict[str, str]] = (),
         agents: Sequence[str] | None = None,
         model: str | None = None,
+        tools: Tools | None = None,
     ) -> AsyncIterator[dict[str, Any]]:
-        """Ask, and give the server's frames as they come, up to and with the last one: done, error or cancelled."""
+        """Ask, and give the server's frames as they come, up to and with the last one: done, error or cancelled.
+
+        With ``tools`` the agents' read tools run here; the frame of each such call is given once it is answered.
+
+        Raises:
+            ServerError: the login does not hold any more.
+            CannotConnectError: there is no server, or it closed the socket.
+        """
         request: dict[str, Any] = {"message": message, "context": context or {}, "history": list(history)}
         if agents:
             request["agents"] = list(agents)
         if model:
             request["model"] = model
+        if tools:
+            request["client_tools"] = True
         async with await self._open() as socket:
             self._socket = socket
-            await socket.send_str(orjson.dumps(request).decode())
+            await _send(socket, orjson.dumps(request))
             async for frame in socket:
                 if frame.type is not aiohttp.WSMsgType.TEXT:
                     break
                 content = orjson.loads(frame.data)
+                if tools and content.get("type") == "tool_call":
+                    await _send(socket, _tool_result(content, tools))
                 yield content
                 if content.get("type") in LAST_FRAMES:
                     return
-        msg = "The server closed the connection."
+        msg = f"The server closed the connection ({socket.close_code})."
         raise CannotConnectError(msg)
 
     async def cancel(self) -> None:
@@ -133,14 +155,25 @@ class Client:
 
     async def _open(self) -> aiohttp.ClientWebSocketResponse:
         # A socket a message: one kept open between them would have to be read all the time, to answer pings.
-        ticket = (await self.call("POST", "/auth/ticket"))["ticket"]
+        try:
+            return await self._upgrade()
+        except ServerError:
+            if not self._tokens:
+                raise
+        await self._renew()
+        return await self._upgrade()
+
+    async def _upgrade(self) -> aiohttp.ClientWebSocketResponse:
         try:
             return await self._session.ws_connect(
-                f"{self._root}{API}/chat/stream", params={"ticket": ticket}, max_msg_size=MAX_FRAME_BYTES
+                f"{self._root}{API}/chat/stream", headers=_bearer(self._access_token), max_msg_size=MAX_FRAME_BYTES
             )
+        except aiohttp.WSServerHandshakeError as error:
+            if error.status == HTTPStatus.UNAUTHORIZED:
+                raise ServerError("unauthorized", "You are not logged in.") from error
+            raise CannotConnectError(f"No socket at {self._root}: HTTP {error.status}.") from error
         except aiohttp.ClientError as error:
-            msg = f"No socket at {self._root}."
-            raise CannotConnectError(msg) from error
+            raise CannotConnectError(f"No socket at {self._root}.") from error
 
     @property
     def _session(self) -> aiohttp.ClientSession:
@@ -148,6 +181,25 @@ class Client:
             msg = "use the client as an async context manager"
             raise RuntimeError(msg)
         return self._http
+
+
+def _bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+async def _send(socket: aiohttp.ClientWebSocketResponse, frame: bytes) -> None:
+    # Where the server has closed already, reading tells why.
+    with suppress(ConnectionError):
+        await socket.send_str(frame.decode())
+
+
+def _tool_result(call: dict[str, Any], tools: Tools) -> bytes:
+    answer = {"type": "tool_result", "id": call["id"]}
+    try:
+        frame = orjson.dumps(answer | {"result": tools(call["action"], call["params"])})
+    except AdiuvaError as error:
+        return orjson.dumps(answer | {"error": error.message})
+    return frame if len(frame) <= MAX_SENT_BYTES else orjson.dumps(answer | {"error": "Too much: ask for less."})
 
 
 def _object(raw: bytes) -> dict[str, Any]:

@@ -1,26 +1,81 @@
-"""What a client holds: lists of tasks, projects, checkpoints and notes, to which the server's actions are applied.
+"""What a client holds: tasks, projects, checkpoints, notes; read for the server's agents, changed by their actions.
 
-The desktop app does this with its own decrypted data; the terminal client and the demo do it with plain lists.
+The desktop app does this with its own decrypted data; the terminal client does it with a file, and the demo with plain
+lists.
 """
 
+import os
+import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
+import orjson
 from attrs import define, field
+
+from adiuva.errors import AdiuvaError
+from adiuva.sdk import Context
 
 KINDS = {"task": "tasks", "project": "projects", "checkpoint": "checkpoints", "note": "notes"}
 
 
+class LocalDataError(AdiuvaError):
+    """A file cannot be read or written, or a question not be answered from it."""
+
+    code = "local_data"
+
+
 @define
 class LocalData:
-    """The lists by their name in the context (``tasks``, …), each of objects with an ``id``."""
+    """``lists`` is the content: the lists by their name in the context (``tasks``, …), and whatever else there is.
 
-    lists: dict[str, list[dict[str, Any]]] = field(factory=lambda: {name: [] for name in KINDS.values()})
+    With a ``file`` it is read from there, and written back by `save`.
+    """
+
+    lists: dict[str, Any] = field(factory=lambda: {name: [] for name in KINDS.values()})
+    file: Path | None = None
+
+    def load(self) -> None:
+        """Read the file anew, if there is one: someone else may have changed it.
+
+        Raises:
+            LocalDataError: It cannot be read, or is not what it has to be.
+        """
+        if self.file is None or not self.file.exists():
+            return
+        lists = read_object(self.file)
+        for name in KINDS.values():
+            items = lists.setdefault(name, [])
+            if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+                raise LocalDataError(f"{self.file}: {name} has to be a list of objects.")
+        self.lists = lists
+
+    def save(self) -> None:
+        """Write the file, if there is one: all of it, or on a fault nothing. Raises `LocalDataError`."""
+        if self.file is None:
+            return
+        target = self.file.resolve()  # a link stays one
+        try:
+            _replace(target, orjson.dumps(self.lists, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+        except OSError as error:
+            raise LocalDataError(f"{self.file} cannot be written: {error.strerror}.") from error
 
     def context(self) -> dict[str, Any]:
-        """The context of a request: the lists, and the time here."""
-        return {**self.lists, "now": datetime.now().astimezone().isoformat()}
+        """The context of a request: the time here, and the lists unless they are in a file, where tools read them."""
+        return {**({} if self.file else self.lists), "now": datetime.now().astimezone().isoformat()}
+
+    def answer(self, tool: str, params: dict[str, Any]) -> Any:
+        """What a read tool of the agents finds here. Raises `LocalDataError` where it cannot be told."""
+        ctx = Context(data=self.lists, now=datetime.now().astimezone())
+        given = {name: value for name, value in params.items() if value is not None}
+        verb, _, noun = tool.partition("_")
+        if verb == "get" and noun in KINDS:
+            return _find(ctx, noun, given)
+        if verb == "list" and (items := _listed(ctx, noun, given)) is not None:
+            return [item for item in items if all(_fits(ctx, item, name, value) for name, value in given.items())]
+        raise LocalDataError(f"There is no tool {tool} here.")
 
     def apply(self, action: dict[str, Any]) -> bool:
         """Apply one action; False where it is none that this client knows, or its object is not here."""
@@ -36,11 +91,69 @@ class LocalData:
 
     def _apply_comment(self, change: "Change", action: dict[str, Any]) -> bool:
         params = dict(action["params"])
-        task_id = params.pop("task_id", None)
-        for task in self.lists.get("tasks", []):
-            if task.get("id") == task_id:
-                return change(task.setdefault("comments", []), action["id"], "comment_id", params)
-        return False
+        task = Context(data=self.lists).find("tasks", params.pop("task_id", ""))
+        return task is not None and change(task.setdefault("comments", []), action["id"], "comment_id", params)
+
+
+def read_object(file: Path) -> dict[str, Any]:
+    """The JSON object in a file. Raises `LocalDataError`."""
+    try:
+        content = orjson.loads(file.read_bytes())
+    except OSError as error:
+        raise LocalDataError(f"{file} cannot be read: {error.strerror}.") from error
+    except orjson.JSONDecodeError as error:
+        raise LocalDataError(f"{file} is not JSON: {error}.") from error
+    if not isinstance(content, dict):
+        raise LocalDataError(f"{file} is not a JSON object.")
+    return content
+
+
+def _replace(target: Path, content: bytes) -> None:
+    handle, aside = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileNotFoundError):
+            Path(aside).chmod(target.stat().st_mode)
+        Path(aside).replace(target)
+    except BaseException:
+        Path(aside).unlink(missing_ok=True)
+        raise
+
+
+def _find(ctx: Context, noun: str, params: dict[str, Any]) -> dict[str, Any]:
+    found = ctx.find(KINDS[noun], params.get(f"{noun}_id", ""))
+    if found is None:
+        raise LocalDataError(f"There is no {noun} with this id.")
+    return found
+
+
+def _listed(ctx: Context, what: str, params: dict[str, Any]) -> list[dict[str, Any]] | None:
+    """What a ``list_…`` tool lists, and takes out of ``params`` what is no filter. None: there is no such tool."""
+    match what:
+        case "projects":
+            return [item for item in ctx.entries(what) if item.get("status", "active") == "active"]
+        case "all_projects":
+            return ctx.entries("projects")
+        case "tasks_due_today":
+            return [item for item in ctx.entries("tasks") if ctx.local_date(item.get("due_date")) == ctx.today()]
+        case "task_comments":
+            return Context(data=_find(ctx, "task", {"task_id": params.pop("task_id", "")})).entries("comments")
+        case _:
+            return ctx.entries(what) if what in KINDS.values() or isinstance(ctx.data.get(what), list) else None
+
+
+def _fits(ctx: Context, item: dict[str, Any], name: str, value: Any) -> bool:
+    match name:
+        case "due_by":
+            due, last = ctx.local_date(item.get("due_date")), ctx.local_date(value)
+            return due is not None and last is not None and due <= last
+        case "containing":
+            return any(str(value).casefold() in str(item.get(part, "")).casefold() for part in ("title", "content"))
+        case _:
+            return bool(item.get(name) == value)
 
 
 Change = Callable[[list[dict[str, Any]], str, str, dict[str, Any]], bool]
@@ -52,19 +165,19 @@ def _create(items: list[dict[str, Any]], new_id: str, _: str, params: dict[str, 
 
 
 def _update(items: list[dict[str, Any]], _: str, id_name: str, params: dict[str, Any]) -> bool:
-    changes = {name: value for name, value in params.items() if name != id_name}
-    for item in items:
-        if item.get("id") == params.get(id_name):
-            item.update(changes)
-            return True
-    return False
+    found = Context(data={"items": items}).find("items", params.get(id_name, ""))
+    if found is None:
+        return False
+    found.update({name: value for name, value in params.items() if name != id_name})
+    return True
 
 
 def _delete(items: list[dict[str, Any]], _: str, id_name: str, params: dict[str, Any]) -> bool:
-    kept = [item for item in items if item.get("id") != params.get(id_name)]
-    found = len(kept) < len(items)
-    items[:] = kept
-    return found
+    found = Context(data={"items": items}).find("items", params.get(id_name, ""))
+    if found is None:
+        return False
+    items[:] = [item for item in items if item is not found]
+    return True
 
 
 _CHANGES: dict[str, Change] = {"create": _create, "add": _create, "update": _update, "delete": _delete}

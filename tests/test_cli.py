@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import orjson
 import pytest
 
 from adiuva.testing.serving import Served
@@ -24,6 +25,10 @@ def run(*arguments: str, stdin: str = "", **environ: str) -> subprocess.Complete
         check=False,
         env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **environ},
     )
+
+
+def account(served: Served) -> dict[str, str]:
+    return {"ADIUVA_EMAIL": "ada@example.com", "ADIUVA_PASSWORD": PASSWORD, "ADIUVA_URL": served.url}
 
 
 @pytest.mark.parametrize(
@@ -67,15 +72,62 @@ def test_the_demo_does_the_main_job_and_leaves_nothing_behind(tmp_path: Path) ->
 
 def test_chat_answers_messages_and_shows_their_actions(serve: Callable[..., Served]) -> None:
     served = serve()
-    account = {"ADIUVA_EMAIL": "ada@example.com", "ADIUVA_PASSWORD": PASSWORD, "ADIUVA_URL": served.url}
     messages = ("Add a task 'Buy milk'", "Mark 'Buy milk' as done")
-    talked = run("chat", "--register", *messages, **account)
+    talked = run("chat", "--register", *messages, **account(served))
     assert talked.returncode == 0, talked.stderr
     assert '→ create_task {"title":"Buy milk"' in talked.stdout
     assert "→ update_task" in talked.stdout
-    typed = run("chat", stdin="What is due today?\n", **account)
+    typed = run("chat", stdin="What is due today?\n", **account(served))
     assert typed.returncode == 0, typed.stderr
     assert typed.stdout.strip()
+
+
+def test_what_is_wrong_with_one_message_is_told_and_chat_goes_on(serve: Callable[..., Served]) -> None:
+    served = serve()
+    lines = ["x" * 20_000, "x" * 2**20, "Add a task 'Buy milk'"]  # refused; the socket closes on it; fine
+    talked = run("chat", "--register", stdin="\n".join(lines), **account(served))
+    assert talked.returncode == 1
+    assert "validation_failed: " in talked.stderr
+    assert "cannot_connect: The server closed the connection (1009)." in talked.stderr
+    assert '→ create_task {"title":"Buy milk"' in talked.stdout
+
+
+def test_each_message_counts_once_against_the_rate_limit_and_chat_goes_on_when_it_is_reached(
+    serve: Callable[..., Served],
+) -> None:
+    served = serve(RATE_LIMITS="free=2")
+    talked = run("chat", "--register", "Add a task 'A'", "Add a task 'B'", "Add a task 'C'", **account(served))
+    assert talked.returncode == 1
+    assert talked.stdout.count("→ create_task") == 2
+    assert talked.stderr.startswith("  rate_limited: ")
+
+
+def test_chat_with_a_file_answers_the_agents_from_it_and_changes_it(
+    serve: Callable[..., Served], tmp_path: Path
+) -> None:
+    served = serve()
+    file = tmp_path / "mine.json"
+    tasks = [{"id": "t1", "title": "Buy milk", "status": "todo"}, {"id": "t2", "title": "Rest", "status": "todo"}]
+    file.write_bytes(orjson.dumps({"tasks": tasks, "owner": "Ada"}))
+    talked = run("chat", "--register", "--data", str(file), "Mark 'Buy milk' as done", **account(served))
+    assert talked.returncode == 0, talked.stderr
+    assert "  ⇢ list_tasks {" in talked.stdout
+    assert '→ update_task {"task_id":"t1","status":"done"}' in talked.stdout
+    kept = orjson.loads(file.read_bytes())
+    assert [task["status"] for task in kept["tasks"]] == ["done", "todo"]
+    assert kept["owner"] == "Ada"
+    broken = run("chat", "--data", __file__, "Hi", **account(served))
+    assert broken.returncode == 1
+    assert "test_cli.py is not JSON" in broken.stderr
+
+
+def test_a_context_file_goes_with_every_message(serve: Callable[..., Served], tmp_path: Path) -> None:
+    served = serve()
+    file = tmp_path / "context.json"
+    file.write_text('{"now": "2031-05-01T09:00:00+02:00"}')
+    talked = run("chat", "--register", "--context", str(file), "Add a task 'A' for tomorrow", **account(served))
+    assert talked.returncode == 0, talked.stderr
+    assert '"due_date":"2031-05-02"' in talked.stdout
 
 
 def test_chat_tells_a_wrong_password_and_a_server_that_is_not_there(serve: Callable[..., Served]) -> None:
