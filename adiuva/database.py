@@ -34,8 +34,12 @@ POOL_MIN, POOL_MAX = 5, 20
 # A request that waits longer than this for a connection is better refused.
 ACQUIRE_SECONDS = 5.0
 CONNECT_SECONDS = 10.0
+QUERY_SECONDS = 10.0
+# What a connection has to be fit for the next user, after a query that was given up: it waits for its cancelling.
+RELEASE_SECONDS = 5.0
 
-# The server is away, going, or out of something; the same statement may work in a moment.
+# The server is away, too slow (a TimeoutError is an OSError), going, or out of something; the same statement may
+# work in a moment.
 _FAULTS = (
     OSError,
     asyncpg.PostgresConnectionError,
@@ -86,7 +90,7 @@ class Acquired:
             isinstance(error, Exception) and not isinstance(error, AdiuvaError) and _is_lost(connection)
         )
         try:
-            await self._pool.release(connection)
+            await self._pool.release(connection, timeout=RELEASE_SECONDS)
         except (*_FAULTS, asyncpg.InterfaceError, asyncpg.PostgresError) as fault:
             # What was asked for is done; the pool makes a new connection in place of this one.
             log.info("a connection was lost on its way back", error=type(fault).__name__)
@@ -202,6 +206,7 @@ async def _pool(dsn: str) -> Pool:
             min_size=POOL_MIN,
             max_size=POOL_MAX,
             timeout=CONNECT_SECONDS,
+            command_timeout=QUERY_SECONDS,
             # Prepared statements live as long as their connection.
             max_cached_statement_lifetime=0,
             statement_cache_size=1000,

@@ -117,6 +117,24 @@ async def test_who_waits_too_long_for_a_connection_is_refused(
     await database.ping()
 
 
+async def test_a_query_that_takes_too_long_is_given_up_and_its_connection_works_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "QUERY_SECONDS", 0.2)
+    monkeypatch.setattr(module, "POOL_MIN", 1)
+    monkeypatch.setattr(module, "POOL_MAX", 1)
+    database = await Database.connect(settings)
+    began = asyncio.get_running_loop().time()
+    for _ in range(3):
+        with pytest.raises(UnavailableError) as refused:
+            async with database.acquire() as connection:
+                await connection.execute("SELECT pg_sleep(60)")
+        assert refused.value.retry_after
+        await database.ping()
+    assert asyncio.get_running_loop().time() - began < 5
+    await database.close()
+
+
 async def test_a_closed_pool_is_unavailable(settings: Settings) -> None:
     database = await Database.connect(settings)
     await database.close()
