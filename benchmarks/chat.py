@@ -91,7 +91,7 @@ async def stream_cost(url: str, server: psutil.Process) -> float:
 
 def main() -> None:
     """Print the table."""
-    lanes = tuple(sys.argv[1:]) or ("litellm",)
+    lanes = tuple(sys.argv[1:]) or ("direct", "litellm")
     with contenders(lanes) as found:
         print("| server | chat, ms CPU | x relay | 1,000 streamed tokens, ms CPU | x relay |")
         print("|---|---:|---:|---:|---:|")
