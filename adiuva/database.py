@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import asyncpg
 import structlog
 from attrs import define, field
 
-from adiuva.embedded import EmbeddedPostgres
+from adiuva.embedded import EmbeddedPostgres, keep_running
 from adiuva.errors import AdiuvaError, OverloadedError, UnavailableError
 from adiuva.settings import Settings
 
@@ -113,6 +113,7 @@ class Database:
     pool: Pool
     dsn: str = field(repr=False)
     _embedded: EmbeddedPostgres | None = None
+    _supervision: "asyncio.Task[None] | None" = None
 
     @classmethod
     async def connect(cls, settings: Settings, *, share: bool = False, check: bool = True) -> Self:
@@ -141,6 +142,8 @@ class Database:
         except BaseException:
             await database.close()
             raise
+        if embedded:
+            database._supervision = asyncio.create_task(keep_running(embedded, database._moved_to))
         return database
 
     def acquire(self) -> Acquired:
@@ -157,6 +160,8 @@ class Database:
 
     async def close(self) -> None:
         """Give everything back, waiting shortly for queries that run."""
+        if self._supervision:
+            self._supervision.cancel()
         try:
             async with asyncio.timeout(5):
                 await self.pool.close()
@@ -165,6 +170,10 @@ class Database:
         finally:
             if self._embedded:
                 await asyncio.to_thread(self._embedded.stop)
+
+    def _moved_to(self, dsn: str) -> None:
+        self.dsn = dsn
+        self.pool.set_connect_args(dsn, **_connect_args())
 
     async def missing_migrations(self) -> Sequence[str]:
         """The migrations that this version has and the database has not; a newer database may have more."""
@@ -205,16 +214,22 @@ async def _pool(dsn: str) -> Pool:
             dsn,
             min_size=POOL_MIN,
             max_size=POOL_MAX,
-            timeout=CONNECT_SECONDS,
-            command_timeout=QUERY_SECONDS,
-            # Prepared statements live as long as their connection.
-            max_cached_statement_lifetime=0,
-            statement_cache_size=1000,
             reset=_no_reset,
-            server_settings={"application_name": "adiuva"},
+            **_connect_args(),
         )
     except (*_FAULTS, TimeoutError, ValueError, asyncpg.InterfaceError, asyncpg.PostgresError) as error:
         raise DatabaseUnreachableError(f"The database of DATABASE_URL cannot be reached: {error}") from error
+
+
+def _connect_args() -> dict[str, Any]:
+    return {
+        "timeout": CONNECT_SECONDS,
+        "command_timeout": QUERY_SECONDS,
+        # Prepared statements live as long as their connection.
+        "max_cached_statement_lifetime": 0,
+        "statement_cache_size": 1000,
+        "server_settings": {"application_name": "adiuva"},
+    }
 
 
 async def _no_reset(_connection: Connection) -> None:

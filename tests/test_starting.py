@@ -1,7 +1,10 @@
 """Starting the server as its operator does: what is refused, what is said, how long it takes."""
 
+import os
+import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -100,3 +103,26 @@ def test_what_was_acknowledged_outlives_a_server_that_is_killed(serve: Serve) ->
     status, tokens = again.call("POST", "/auth/login", credentials)
     assert status == 200
     assert again.call("GET", "/auth/me", token=tokens["access_token"])[1]["email"] == "kept@example.org"
+
+
+@pytest.mark.parametrize("folder", ["data", "long" * 25])
+def test_an_embedded_database_that_dies_is_back_within_15_seconds_without_a_restart_of_the_server(
+    serve: Serve, tmp_path: Path, folder: str
+) -> None:
+    credentials = {"email": "kept@example.org", "password": "correct horse"}
+    served = serve(DATA_DIR=str(tmp_path / folder))
+    assert served.call("POST", "/auth/register", credentials)[0] == 201
+    for time_around in (1, 2):
+        pid = int((tmp_path / folder / "postgres" / "postmaster.pid").read_text().split()[0])
+        os.kill(pid, signal.SIGKILL)
+        end = time.monotonic() + 15
+        seen = set()
+        while sum("the embedded PostgreSQL runs again" in line for line in served.lines) < time_around:
+            seen.add(served.call("GET", "/health/ready")[0])
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        assert 503 in seen <= {200, 503}
+        assert served.call("POST", "/auth/login", credentials)[0] == 200
+        assert served.call("GET", "/health/ready")[0] == 200
+    assert served.stop() == 0
+    assert not (tmp_path / folder / "postgres" / "postmaster.pid").exists()

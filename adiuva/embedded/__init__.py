@@ -6,5 +6,6 @@ crash recovery ten seconds, and does not stop a server that a killed process lef
 
 from adiuva.embedded.errors import EmbeddedPostgresError, FolderInUseError
 from adiuva.embedded.server import EmbeddedPostgres
+from adiuva.embedded.supervision import keep_running
 
-__all__ = ["EmbeddedPostgres", "EmbeddedPostgresError", "FolderInUseError"]
+__all__ = ["EmbeddedPostgres", "EmbeddedPostgresError", "FolderInUseError", "keep_running"]

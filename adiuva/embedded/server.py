@@ -5,12 +5,13 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Self
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import structlog
 from attrs import define, field
@@ -36,6 +37,9 @@ class EmbeddedPostgres:
     _process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
     _pid: int = 0
     _lock: IO[str] | None = field(default=None, repr=False)
+    _options: Mapping[str, str] = field(factory=dict, repr=False)
+    # A restart and a stop do not overlap: else a server could be started that nobody stops.
+    _changing: threading.Lock = field(init=False, factory=threading.Lock, repr=False)
 
     @classmethod
     def start(cls, folder: Path, *, options: Mapping[str, str] | None = None) -> Self:
@@ -76,7 +80,7 @@ class EmbeddedPostgres:
             old = Postmaster.read(folder)
             if old is not None and old.answers():
                 log.info("took over a PostgreSQL whose owner was killed")
-                return cls(folder=folder, dsn=_dsn(old.socket_folder), pid=old.pid, lock=lock)
+                return cls(folder=folder, dsn=_dsn(old.socket_folder), pid=old.pid, lock=lock, options=options)
             if old is not None and is_postgres(old.pid):
                 time.sleep(_POLL_SECONDS)  # It recovers, or is on its way out.
                 continue
@@ -85,7 +89,12 @@ class EmbeddedPostgres:
             process = launch(folder, identity, options)
             if (postmaster := _wait_until_ready(folder, process, end)) is not None:
                 return cls(
-                    folder=folder, dsn=_dsn(postmaster.socket_folder), pid=process.pid, process=process, lock=lock
+                    folder=folder,
+                    dsn=_dsn(postmaster.socket_folder),
+                    pid=process.pid,
+                    process=process,
+                    lock=lock,
+                    options=options,
                 )
             fault = last_fault(folder)
             # Backends of a killed server take a moment to notice.
@@ -94,29 +103,54 @@ class EmbeddedPostgres:
             time.sleep(0.1)
         raise EmbeddedPostgresError(f"PostgreSQL has not started in {folder} within {_START_SECONDS:.0f} seconds")
 
+    def has_ended(self) -> bool:
+        """Whether the server, being this process's own, has ended without being told to."""
+        if not self._pid:
+            return False
+        return self._process.poll() is not None if self._process is not None else not is_postgres(self._pid)
+
+    def restart(self) -> str:
+        """Start the server again that has ended, unless it has been stopped; gives its DSN, which may be another.
+
+        Raises:
+            EmbeddedPostgresError: It does not start; it may later.
+        """
+        with self._changing:
+            if self._lock is not None:
+                self._remove_socket_folder()
+                with _faults_of(self.folder):
+                    again = self._start(self.folder, self._lock, self._options)
+                self.dsn, self._pid, self._process = again.dsn, again._pid, again._process  # noqa: SLF001 - our own
+            return self.dsn
+
     def stop(self) -> None:
         """Stop the server, if it is this process's own: connections are cut, what was committed is kept."""
+        with self._changing:
+            self._stop()
+
+    def _stop(self) -> None:
         if self._pid:
-            postmaster = Postmaster.read(self.folder)
             with suppress(ProcessLookupError):
                 os.kill(self._pid, signal.SIGINT)
                 if not self._ended():
                     log.error("PostgreSQL does not stop; it will recover at the next start")
                     os.kill(self._pid, signal.SIGQUIT)
                     self._ended()
-            if postmaster is not None and Path(postmaster.socket_folder).name.startswith(SOCKET_PREFIX):
-                shutil.rmtree(postmaster.socket_folder, ignore_errors=True)
+            self._remove_socket_folder()
             self._pid = 0
         if self._lock is not None:
             self._lock.close()
             self._lock = None
 
+    def _remove_socket_folder(self) -> None:
+        folder = Path(unquote(self.dsn.partition("host=")[2]))
+        if folder.name.startswith(SOCKET_PREFIX):
+            shutil.rmtree(folder, ignore_errors=True)
+
     def _ended(self) -> bool:
         end = time.monotonic() + _STOP_SECONDS
         while time.monotonic() < end:
-            if self._process is not None and self._process.poll() is not None:
-                return True
-            if self._process is None and not is_postgres(self._pid):
+            if self.has_ended():
                 return True
             time.sleep(_POLL_SECONDS)
         return False
