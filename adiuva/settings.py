@@ -171,9 +171,21 @@ class Settings:
         """The same with a ``jwt_secret``, as a server needs one: where none is set, this machine's own.
 
         Raises:
-            SettingsError: ``data_dir``, where it is kept, cannot be written.
+            SettingsError: ``data_dir``, where it is kept, cannot be written, or has one that is of no use.
         """
-        return self if self.jwt_secret else attrs.evolve(self, jwt_secret=_kept_secret(self.data_dir))
+        return self if self.jwt_secret else attrs.evolve(self, jwt_secret=self._kept_secret())
+
+    def _kept_secret(self) -> str:
+        least = _SECRET_BYTES[self.jwt_algorithm]
+        try:
+            secret = _kept_secret(self.data_dir)
+            fault = f"has {len(secret.encode())} bytes, must have at least {least}"
+        except UnicodeDecodeError:
+            secret, fault = "", "is not UTF-8"
+        if len(secret.strip().encode()) < least:
+            remedy = "remove it, which ends all logins, or set JWT_SECRET"
+            raise SettingsError([f"{self.data_dir / 'jwt_secret'} {fault}: {remedy}"])
+        return secret
 
 
 def _fault(variable: str, value: str, allowed: str, *, secret: bool) -> str:
@@ -238,6 +250,6 @@ def _kept_secret(data_dir: Path) -> str:
             with suppress(FileExistsError):
                 os.link(aside, path)
             aside.unlink()
-        return path.read_text()
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise SettingsError([f"DATA_DIR={str(data_dir)!r} cannot be written: {error.strerror}"]) from error

@@ -249,3 +249,19 @@ def test_the_example_names_every_variable_and_shows_the_defaults(tmp_path: Path)
     dotenv = tmp_path / ".env"
     dotenv.write_text(re.sub(r"^# ([A-Z0-9_]+=)", r"\1", example, flags=re.MULTILINE))
     assert Settings.load({"JWT_SECRET": SECRET}, dotenv) == load()
+
+
+@pytest.mark.parametrize(
+    "kept, fault",
+    [(b"", "has 0 bytes"), (b"canary", "has 6 bytes"), (b" " * 40, "at least 32"), (b"\xff" * 40, "UTF-8")],
+)
+def test_a_kept_secret_that_is_of_no_use_is_refused_with_what_to_do(tmp_path: Path, kept: bytes, fault: str) -> None:
+    (tmp_path / "jwt_secret").write_bytes(kept)
+    with pytest.raises(SettingsError) as refused:
+        load_in(tmp_path).with_secret()
+    (line,) = refused.value.faults
+    assert line.startswith(f"{tmp_path / 'jwt_secret'} ")
+    assert fault in line
+    assert "remove it, which ends all logins, or set JWT_SECRET" in line
+    assert "canary" not in line
+    assert (tmp_path / "jwt_secret").read_bytes() == kept
