@@ -141,8 +141,15 @@ def _listed(ctx: Context, what: str, params: dict[str, Any]) -> list[dict[str, A
             return [item for item in ctx.entries("tasks") if ctx.local_date(item.get("due_date")) == ctx.today()]
         case "task_comments":
             return Context(data=_find(ctx, "task", {"task_id": params.pop("task_id", "")})).entries("comments")
+        case _ if what in KINDS.values():
+            return ctx.entries(what)
+        case _ if isinstance(ctx.data.get(what), list):
+            items = ctx.entries(what)
+            for name in [name for name in params if not any(name in item for item in items)]:
+                del params[name]  # of a tool that this client does not know: whatever it means, it names no field
+            return items
         case _:
-            return ctx.entries(what) if what in KINDS.values() or isinstance(ctx.data.get(what), list) else None
+            return None
 
 
 def _fits(ctx: Context, item: dict[str, Any], name: str, value: Any) -> bool:

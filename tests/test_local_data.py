@@ -82,8 +82,9 @@ def test_single_objects_are_got_by_their_id(data: LocalData) -> None:
     assert data.answer("get_task", {"task_id": "2"}) == DATA["tasks"][1]
 
 
-def test_another_list_of_the_file_is_listed_by_its_name(data: LocalData) -> None:
-    assert data.answer("list_forecasts", {}) == DATA["forecasts"]
+def test_another_list_of_the_file_is_listed_by_its_name_and_filtered_by_the_fields_that_it_has(data: LocalData) -> None:
+    assert data.answer("list_forecasts", {"days": 3}) == DATA["forecasts"]
+    assert data.answer("list_forecasts", {"day": 2, "days": 3}) == [{"day": 2}]
 
 
 @pytest.mark.parametrize(
