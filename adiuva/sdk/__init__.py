@@ -24,7 +24,7 @@ An agent is a class with a name, a description, instructions and some tools; a h
 The distribution names that module in the entry-point group ``adiuva``. See ``docs/agents.md`` for the whole of it.
 """
 
-from adiuva.sdk.actions import Action
+from adiuva.sdk.actions import Action, changes
 from adiuva.sdk.agent import Agent
 from adiuva.sdk.context import Context
 from adiuva.sdk.convert import NonBlank
@@ -50,6 +50,7 @@ __all__ = [
     "ToolArgumentsError",
     "ToolError",
     "Unset",
+    "changes",
     "hookimpl",
     "hookspec",
     "tool",

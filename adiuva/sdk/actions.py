@@ -9,6 +9,7 @@ from uuid import UUID
 import attrs
 from attrs import field, frozen
 
+from adiuva.sdk.errors import ToolError
 from adiuva.sdk.unset import UNSET
 
 
@@ -38,6 +39,18 @@ def to_json(value: Any) -> Any:
     if attrs.has(type(value)):
         return to_json({name: getattr(value, name) for name in attrs.fields_dict(type(value))})
     raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def changes(**fields: object) -> dict[str, Any]:
+    """The fields that a tool was given to change, without those that are `UNSET`.
+
+    Raises:
+        ToolError: all are; the message tells the model to give one.
+    """
+    given = {name: value for name, value in fields.items() if value is not UNSET}
+    if not given:
+        raise ToolError(f"There is nothing to change: give at least one of {', '.join(fields)}.")
+    return given
 
 
 @frozen

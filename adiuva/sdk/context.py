@@ -8,6 +8,7 @@ from attrs import field, frozen
 
 from adiuva import clock
 from adiuva.sdk.errors import ToolError
+from adiuva.sdk.unset import Unset
 
 _LISTED: Final = 30  # how many ids a refusal tells the model
 
@@ -55,16 +56,18 @@ class Context:
         """The object of that id among the `entries` of ``kind``; None if it is not there."""
         return next((entry for entry in self.entries(kind) if has_id(entry, entry_id)), None)
 
-    def require(self, kind: str, entry_id: str) -> None:
+    def require(self, kind: str, entry_id: str | Unset | None) -> None:
         """Refuse an id that the client does not know. Call this in every tool that changes something by its id.
 
         A client that lists a kind lists all of it that matters, so an id that is not in the list was made up. Where the
-        client lists nothing of that kind, any id passes.
+        client lists nothing of that kind, any id passes; and so does none at all (`UNSET`, None).
 
         Raises:
             ToolError: ``data`` lists that kind, and not that id; the message tells the model which ids there are.
         """
-        if isinstance(self.data.get(kind), list) and self.find(kind, entry_id) is None:
+        if not isinstance(entry_id, str) or not isinstance(self.data.get(kind), list):
+            return
+        if self.find(kind, entry_id) is None:
             raise ToolError(f"None of the user's {kind} has this id. {_ids(self.entries(kind))}")
 
     def local_date(self, value: object) -> date | None:

@@ -3,7 +3,7 @@
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from adiuva.sdk import UNSET, Action, Agent, Context, NonBlank, ToolError, Unset, hookimpl, tool
+from adiuva.sdk import UNSET, Action, Agent, Context, NonBlank, Unset, changes, hookimpl, tool
 
 Status = Literal["ai_suggested", "approved"]
 
@@ -87,10 +87,8 @@ class CheckpointAgent(Agent):
     ) -> Action:
         """Change a checkpoint: only the fields that are given. To approve a suggestion set its status to approved."""
         ctx.require("checkpoints", checkpoint_id)
-        changes = {"title": title, "description": description, "due_date": due_date, "status": status}
-        if all(value is UNSET for value in changes.values()):
-            raise ToolError("There is nothing to change: give at least one field besides checkpoint_id.")
-        return Action("update_checkpoint", {"checkpoint_id": checkpoint_id} | changes)
+        changed = changes(title=title, description=description, due_date=due_date, status=status)
+        return Action("update_checkpoint", {"checkpoint_id": checkpoint_id} | changed)
 
     @tool(permission="write:checkpoints")
     def delete_checkpoint(self, ctx: Context, checkpoint_id: str) -> Action:

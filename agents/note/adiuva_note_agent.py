@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from adiuva.sdk import UNSET, Action, Agent, Context, NonBlank, ToolError, Unset, hookimpl, tool
+from adiuva.sdk import UNSET, Action, Agent, Context, NonBlank, ToolError, Unset, changes, hookimpl, tool
 
 INSTRUCTIONS = """\
 You look after the user's notes in Adiuva, and write them in Markdown. You act through your tools only.
@@ -65,8 +65,7 @@ class NoteAgent(Agent):
         project_id: Annotated[str | Unset, PROJECT_ID] = UNSET,
     ) -> Action:
         """Create a note."""
-        if isinstance(project_id, str):
-            ctx.require("projects", project_id)
+        ctx.require("projects", project_id)
         return Action("create_note", {"title": title, "content": content, "project_id": project_id})
 
     @tool(permission="write:notes")
@@ -80,12 +79,9 @@ class NoteAgent(Agent):
     ) -> Action:
         """Change a note: only the fields that are given."""
         ctx.require("notes", note_id)
-        if isinstance(project_id, str):
-            ctx.require("projects", project_id)
-        changes = {"title": title, "content": content, "project_id": project_id}
-        if all(value is UNSET for value in changes.values()):
-            raise ToolError("There is nothing to change: give at least one field besides note_id.")
-        return Action("update_note", {"note_id": note_id} | changes)
+        ctx.require("projects", project_id)
+        changed = changes(title=title, content=content, project_id=project_id)
+        return Action("update_note", {"note_id": note_id} | changed)
 
     @tool(permission="write:notes")
     def delete_note(self, ctx: Context, note_id: str) -> Action:

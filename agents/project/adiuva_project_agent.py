@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from adiuva.sdk import UNSET, Action, Agent, Context, NonBlank, ToolError, Unset, hookimpl, tool
+from adiuva.sdk import UNSET, Action, Agent, Context, NonBlank, ToolError, Unset, changes, hookimpl, tool
 
 Status = Literal["active", "archived"]
 
@@ -77,10 +77,8 @@ class ProjectAgent(Agent):
     ) -> Action:
         """Change a project: only the fields that are given. To archive a project set its status to archived."""
         ctx.require("projects", project_id)
-        changes = {"name": name, "description": description, "status": status}
-        if all(value is UNSET for value in changes.values()):
-            raise ToolError("There is nothing to change: give at least one field besides project_id.")
-        return Action("update_project", {"project_id": project_id} | changes)
+        changed = changes(name=name, description=description, status=status)
+        return Action("update_project", {"project_id": project_id} | changed)
 
     @tool(permission="write:projects")
     def delete_project(self, ctx: Context, project_id: str) -> Action:

@@ -3,7 +3,7 @@
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from adiuva.sdk import UNSET, Action, Agent, Context, NonBlank, ToolError, Unset, hookimpl, tool
+from adiuva.sdk import UNSET, Action, Agent, Context, NonBlank, ToolError, Unset, changes, hookimpl, tool
 
 Status = Literal["todo", "in_progress", "done"]
 Priority = Literal["high", "medium", "low"]
@@ -80,8 +80,7 @@ class TaskAgent(Agent):
         project_id: Annotated[str | Unset, PROJECT_ID] = UNSET,
     ) -> Action:
         """Create a task."""
-        if isinstance(project_id, str):
-            ctx.require("projects", project_id)
+        ctx.require("projects", project_id)
         return Action(
             "create_task",
             {
@@ -108,19 +107,16 @@ class TaskAgent(Agent):
     ) -> Action:
         """Change a task: only the fields that are given. To complete a task set its status to done."""
         ctx.require("tasks", task_id)
-        if isinstance(project_id, str):
-            ctx.require("projects", project_id)
-        changes = {
-            "title": title,
-            "description": description,
-            "status": status,
-            "priority": priority,
-            "due_date": due_date,
-            "project_id": project_id,
-        }
-        if all(value is UNSET for value in changes.values()):
-            raise ToolError("There is nothing to change: give at least one field besides task_id.")
-        return Action("update_task", {"task_id": task_id} | changes)
+        ctx.require("projects", project_id)
+        changed = changes(
+            title=title,
+            description=description,
+            status=status,
+            priority=priority,
+            due_date=due_date,
+            project_id=project_id,
+        )
+        return Action("update_task", {"task_id": task_id} | changed)
 
     @tool(permission="write:tasks")
     def delete_task(self, ctx: Context, task_id: str) -> Action:

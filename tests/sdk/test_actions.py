@@ -7,7 +7,7 @@ import orjson
 import pytest
 from attrs import frozen
 
-from adiuva.sdk import UNSET, Action, Unset
+from adiuva.sdk import UNSET, Action, ToolError, Unset, changes
 
 
 class Color(Enum):
@@ -84,3 +84,12 @@ def test_its_parameters_are_not_in_its_repr() -> None:
 
 def test_a_time_at_utc_ends_in_z() -> None:
     assert Action("x", {"at": datetime(2025, 1, 1, tzinfo=UTC)}).params == {"at": "2025-01-01T00:00:00Z"}
+
+
+def test_changes_are_what_was_given_null_included() -> None:
+    assert changes(title="A", due_date=None, status=UNSET) == {"title": "A", "due_date": None}
+
+
+def test_no_changes_at_all_are_refused_with_what_there_is_to_change() -> None:
+    with pytest.raises(ToolError, match="nothing to change: give at least one of title, due_date"):
+        changes(title=UNSET, due_date=UNSET)

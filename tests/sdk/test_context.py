@@ -4,7 +4,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from adiuva.sdk import Context, ToolError
+from adiuva.sdk import UNSET, Context, ToolError
 
 ODD: list[Any] = [
     None,
@@ -97,3 +97,9 @@ def test_nothing_of_the_users_is_in_its_repr() -> None:
         data={"tasks": ["secret"]}, history=[{"role": "user", "content": "secret"}], settings={"key": "secret"}
     )
     assert "secret" not in repr(ctx)
+
+
+def test_an_id_that_was_not_given_is_not_refused() -> None:
+    ctx = Context(data={"projects": []})
+    ctx.require("projects", UNSET)
+    ctx.require("projects", None)

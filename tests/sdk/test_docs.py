@@ -13,6 +13,7 @@ import pytest
 
 from adiuva import sdk
 from adiuva.chat.registry import AgentRegistry
+from adiuva.cli import main
 from adiuva.sdk import Permission, hookspecs
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "agents.md").read_text()
@@ -37,7 +38,16 @@ def garden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def test_the_guide_has_no_block_that_no_test_runs() -> None:
-    assert {language for language, _ in BLOCKS} == {"toml", "python"}
+    assert {language for language, _ in BLOCKS} == {"toml", "python", "sh"}
+
+
+def test_the_commands_of_the_guide_are_there_with_their_options() -> None:
+    lines = [line for language, code in BLOCKS if language == "sh" for line in code.splitlines()]
+    commands = [line.partition("adiuva ")[2].split() for line in lines]
+    assert [command[0] for command in commands] == ["serve", "chat"]
+    for name, *arguments in commands:
+        options = {option for parameter in main.commands[name].params for option in parameter.opts}
+        assert {argument for argument in arguments if argument.startswith("--")} <= options
 
 
 def test_the_distribution_of_the_guide_is_found_and_loaded(garden: str) -> None:
