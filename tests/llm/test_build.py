@@ -1,6 +1,8 @@
 """Which model the settings and the environment describe, and where it is asked."""
 
 import asyncio
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -158,3 +160,8 @@ async def test_a_missing_key_is_told_without_a_call() -> None:
         with pytest.raises(LlmNotConfiguredError, match="set OPENAI_API_KEY"):
             await gateway.run(ModelCall(model="openai/x", messages=CALL.messages))
     await gateway.close()
+
+
+def test_the_readme_tells_the_model_of_each_key() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    assert dict(re.findall(r"^\| `(\w+_API_KEY)` \| `(.+)` \|$", readme, re.MULTILINE)) == dict(DEFAULT_MODELS)
