@@ -1,4 +1,4 @@
--- The plugins that the marketplace opens with. Their code is in plugins/.
+-- The plugins that the marketplace opens with.
 -- depends: 0001.accounts-storage-marketplace
 
 INSERT INTO plugins (id, name, description, version, category, price_cents, currency, permissions, status)
