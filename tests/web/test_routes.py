@@ -210,7 +210,9 @@ async def test_a_body_of_unknown_length_is_cut_off_at_the_limit(client: Client) 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "x", "gzip, identity", ""])
 @pytest.mark.parametrize(
-    "body", [gzip.compress(b'{"title": "a"}'), b"no gzip at all", gzip.compress(b" " * 10_000_000)]
+    "body",
+    [gzip.compress(b'{"title": "a"}'), b"no gzip at all", gzip.compress(b" " * 10_000_000)],
+    ids=["gzip", "no gzip", "a bomb"],  # gzip has the time in it, and workers have to collect the same
 )
 async def test_a_compressed_body_is_refused_whatever_is_in_it(client: Client, encoding: str, body: bytes) -> None:
     headers = {"Content-Type": "application/json", "Content-Encoding": encoding}
