@@ -338,6 +338,9 @@ async def test_odd_schemas_do_no_harm(parameters: dict[str, Any]) -> None:
         "Add " + "'a " * 5000,
         "create " * 2000,
         "due for by on " * 1000,
+        "add task " + "a " * 7900,
+        "add task " + "by " * 5000,
+        "add task " + "to the " * 2600,
         "and then " * 1700,
         "task called " * 1300,
         "1" * 16000,
@@ -349,4 +352,4 @@ async def test_odd_sentences_are_answered_in_good_time(text: str) -> None:
     for agent in AGENTS.values():
         begun = time.process_time()
         await talk(agent, text)
-        assert time.process_time() - begun < 2.0
+        assert time.process_time() - begun < 0.2  # several calls of the model, each well under 50 ms

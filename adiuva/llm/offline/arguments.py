@@ -20,7 +20,10 @@ _SEARCHES = ("query", "q", "search", "keyword", "term")
 _UUID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", re.IGNORECASE)
 _NAMED = r"(?:called|named|titled|entitled)\s+"
 _SAYING = r"(?:\b(?:saying|that says|regarding|concerning)\b|:)\s*(?P<rest>.+)"
-_TAIL = re.compile(r"(?:[\s.,;:!?-]|\b(?:to|for|in|on|of|my|our|the|an?|as|with|please|say|says)\b)+$", re.IGNORECASE)
+# Repetitions are bounded where a pattern is tried at every place: else the time grows with the square of the text.
+_TAIL = re.compile(
+    r"(?:[\s.,;:!?-]|\b(?:to|for|in|on|of|my|our|the|an?|as|with|please|say|says)\b){1,20}$", re.IGNORECASE
+)
 _ABOUT_IT = rf"\b(?:about|on|{_NAMED})\s*(?P<rest>.+)"
 _LEADING = re.compile(
     r"^(?:(?:(?:can|could|would|will) you|please|kindly|hey|hi|ok|and|also|to|for|that|of|the|an?|my|me|i|need|have"
@@ -193,7 +196,7 @@ class Filler:
 
     def _use_phrase(self, start: int, end: int) -> None:
         lead = re.search(
-            r"(?:\b(?:for|in|of|on|to|from|under|the|my|a)\s+)*$", self.sentence.text[:start], re.IGNORECASE
+            r"(?:\b(?:for|in|of|on|to|from|under|the|my|a)\s+){1,8}$", self.sentence.text[:start], re.IGNORECASE
         )
         start = lead.start() if lead else start
         self._used.append(Span(self.sentence.text[start:end], start, end))

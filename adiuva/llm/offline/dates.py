@@ -14,7 +14,7 @@ _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct",
 _MONTH = rf"(?P<month>{'|'.join(_MONTHS)})[a-z]*\.?"
 _DAY = r"(?P<day>[0-3]?\d)(?:st|nd|rd|th)?"
 _NUMBERS = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "ten": 10}
-_LEAD = r"(?:\b(?:due|for|by|on|until|till|before|from|at|to|is)\s+)*"
+_LEAD = r"(?:\b(?:due|for|by|on|until|till|before|from|at|to|is)\s+){0,4}"
 
 _NOW = re.compile(r"^Now: (\S+)", re.MULTILINE)
 _TIME = re.compile(r"\bat (?P<hour>[0-2]?\d)(?::(?P<minute>[0-5]\d))?\s*(?P<half>[ap]m)?\b", re.IGNORECASE)

@@ -22,7 +22,7 @@ _WHO = re.compile(
     r"|\bare you (?:an?|the|really|chatgpt|claude|gemini)\b|\boffline (?:model|stand-in)\b",
     re.IGNORECASE,
 )
-_LONGEST = 4000  # characters of a message that are read: who writes more does not write commands
+_LONGEST = 1000  # characters of a message that are read: who writes more does not write commands
 _WORDS = re.compile(r"\S+\s*|\s+")
 _PRONOUN = re.compile(r"\b(?:it|that|this|them)\b", re.IGNORECASE)
 
@@ -169,7 +169,7 @@ class _Turn:
         if not _PRONOUN.search(self.sentence.text):
             return ""
         for message in reversed(self.call.messages[:-1]):
-            if message.role in {"user", "assistant"} and (quotes := Sentence(message.content).quotes):
+            if message.role in {"user", "assistant"} and (quotes := Sentence(message.content[:_LONGEST]).quotes):
                 return quotes[-1].text
         return ""
 

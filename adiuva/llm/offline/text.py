@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import cached_property
 
 from attrs import field, frozen
 
@@ -50,7 +51,7 @@ class Span:
     start: int
     end: int
 
-    @property
+    @cached_property
     def stem(self) -> str:
         return stem(self.text)
 
