@@ -15,6 +15,7 @@ from adiuva.app import MODEL, create_app
 from adiuva.chat.service import CHAT
 from adiuva.errors import AdiuvaError
 from adiuva.llm.gateway import Gateway
+from adiuva.logs import log_background_errors
 from adiuva.settings import Settings
 from adiuva.web.server import Runner
 
@@ -45,6 +46,7 @@ def run(settings: Settings) -> None:
 async def _serve(settings: Settings) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    log_background_errors(loop)
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     runner = await start(settings)
