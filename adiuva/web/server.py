@@ -1,19 +1,24 @@
 """What answers where no application is asked: requests that aiohttp cannot read get a problem like all others."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
+from aiohttp.http import HttpVersion11
 from aiohttp.web_protocol import RequestPayloadError, _ErrInfo
 
 from adiuva.clock import new_id
 from adiuva.errors import AdiuvaError, InvalidRequestError
+from adiuva.web.keys import SETTINGS
 from adiuva.web.middleware import REQUEST_ID
 from adiuva.web.problems import X_REQUEST_ID, problem
 
 _Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+_ORIGIN = re.compile(rb"\r\norigin:[ \t]*([^\s]+)[ \t]*(?:\r\n|$)", re.IGNORECASE)
 
 SILENT_SECONDS = 4.0  # from the connection to the end of its first request's headers
 
@@ -27,7 +32,10 @@ class Runner(web.AppRunner):
         # No route takes compressed bodies, and unpacking would come before any route can refuse them.
         self._kwargs["auto_decompress"] = False
         server = await super()._make_server()
-        return _Server(_answering(server.request_handler), request_factory=server.request_factory, **self._kwargs)
+        answering = _Server(_answering(server.request_handler), request_factory=server.request_factory, **self._kwargs)
+        if (settings := self.app.get(SETTINGS)) is not None:
+            answering.origins = frozenset(settings.cors_origins)
+        return answering
 
 
 def _answering(handle: _Handle) -> _Handle:
@@ -41,12 +49,14 @@ def _answering(handle: _Handle) -> _Handle:
 
 
 class _Server(web.Server):
+    origins: frozenset[str] = frozenset()  # whose pages may read the answers
+
     def __call__(self) -> web.RequestHandler:
         return _RequestHandler(self, loop=self._loop, **self._kwargs)
 
 
 class _RequestHandler(web.RequestHandler):
-    __slots__ = ()
+    __slots__ = ("_origin",)  # of the request that could not be read, if that much of it could
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has connected; if it sends nothing, it does not hold its file descriptor for long.
@@ -65,6 +75,8 @@ class _RequestHandler(web.RequestHandler):
         messages = self._messages
         if not messages or type(messages[-1][0]) is not _ErrInfo:
             return
+        origin = _ORIGIN.search(data.partition(b"\r\n\r\n")[0])
+        self._origin = origin[1].decode(errors="replace") if origin else ""
         if len(messages) > 1:
             payload = messages[-2][1]
         elif self._current_request is not None:
@@ -96,6 +108,11 @@ class _RequestHandler(web.RequestHandler):
         response = problem(error, request_id)
         response.headers[X_REQUEST_ID] = request_id
         response.force_close()
+        request._version = HttpVersion11  # noqa: SLF001 - aiohttp has 1.0 for what it cannot read
+        origin = getattr(self, "_origin", "")
+        if isinstance(self._manager, _Server) and origin in self._manager.origins:
+            response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
+            response.headers[hdrs.VARY] = hdrs.ORIGIN
         log.info(
             "request", method=None, route=None, status=response.status, ms=0.0, user_id=None, request_id=request_id
         )

@@ -214,3 +214,19 @@ async def test_no_request_however_malformed_is_a_500(client: Client, raw: bytes)
     assert re.match(rb"HTTP/(0\.9|1\.[01]) 4\d\d ", head)
     assert b"application/problem+json" in head
     assert json.loads(body)["status"] == int(head.split()[1])
+
+
+@pytest.mark.parametrize("origin, allowed", [(ORIGIN, True), ("http://evil.example", False)])
+@pytest.mark.parametrize(
+    "broken", [b"Bad Header: 1\r\n\r\n", b"Content-Length: -1\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"]
+)
+async def test_a_request_that_cannot_be_read_is_answered_in_http_1_1_and_across_origins(
+    client: Client, broken: bytes, origin: str, *, allowed: bool
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+    writer.write(b"POST /api/ok HTTP/1.1\r\nHost: x\r\norigin: " + origin.encode() + b"\r\n" + broken)
+    head = (await asyncio.wait_for(reader.read(), 5)).partition(b"\r\n\r\n")[0]
+    writer.close()
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert (f"Access-Control-Allow-Origin: {origin}".encode() in head) == allowed
+    assert b"Connection: close" in head
