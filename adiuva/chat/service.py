@@ -21,6 +21,8 @@ from adiuva.errors import AdiuvaError, DeadlineExceededError, LlmTimeoutError, N
 from adiuva.runtime import ActorRef, Session
 from adiuva.web.access import Principal
 
+EVENTS_BUFFERED = 8  # of one answer; a model's text may come in pieces of 64 KiB and more
+
 
 @frozen(kw_only=True)
 class Chat:
@@ -93,7 +95,12 @@ class Chat:
     def session(self, job: ChatJob, principal: Principal) -> Session:
         """The answer as a stream of events, not sanitized yet; see `session_result` for its end."""
         return self.orchestrator.stream(
-            job, user=str(principal.user_id), tier=principal.tier, timeout=self.deadline_seconds, trace=_trace()
+            job,
+            user=str(principal.user_id),
+            tier=principal.tier,
+            timeout=self.deadline_seconds,
+            trace=_trace(),
+            buffer=EVENTS_BUFFERED,
         )
 
     def agents_for(self, principal: Principal) -> list[dict[str, Any]]:

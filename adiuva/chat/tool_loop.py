@@ -12,6 +12,7 @@ from adiuva import clock
 from adiuva.chat.client_tools import ClientTools
 from adiuva.chat.messages import ProducedAction
 from adiuva.chat.rights import Rights
+from adiuva.errors import LlmUnavailableError
 from adiuva.llm.protocol import Message, Model, ModelCall, ModelTurn, OnText, ToolCall, ToolSpec, Usage
 from adiuva.sdk import Action, Agent, Context, Tool, ToolArgumentsError, ToolError
 from adiuva.sdk.actions import to_json
@@ -20,6 +21,7 @@ log = structlog.get_logger(__name__)
 
 MAX_TURNS = 5
 MAX_RESULT_BYTES = 256 * 1024
+MAX_RESPONSE_CHARACTERS = 1024 * 1024  # several times what models give at most
 BETWEEN_TURNS = "\n\n"
 GAVE_UP = f"I stopped here: this took more than {MAX_TURNS} steps."
 
@@ -45,6 +47,7 @@ class ToolLoop:
     done_before: Sequence[Mapping[str, Any]] = ()  # actions of the agents before, which are not done again
     messages: list[Message]
     texts: list[str] = field(factory=list)
+    length: int = 0  # of all texts
     actions: list[ProducedAction] = field(factory=list)
     usage: Usage = field(factory=Usage)
 
@@ -81,6 +84,9 @@ class ToolLoop:
             if not started:
                 started = True
                 text = BETWEEN_TURNS + text
+            self.length += len(text)
+            if self.length > MAX_RESPONSE_CHARACTERS:
+                raise LlmUnavailableError("The model does not come to an end with its answer.")
             append(text)
             if pass_on is not None:
                 await pass_on(text)

@@ -309,3 +309,9 @@ async def test_chat_needs_a_login(start: Start) -> None:
     async with client.post("/api/v1/chat", json={"message": "Hi"}) as answer:
         assert answer.status == 401
         assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+async def test_an_answer_without_an_end_is_given_up(user: User, model: ScriptedModel) -> None:
+    model.add(["x" * (1024 * 1024 + 1)])
+    status, problem = await user.post("/chat", {"message": "Hi", "agents": ["task_agent"]})
+    assert (status, problem["code"]) == (502, "llm_unavailable")
