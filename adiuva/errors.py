@@ -27,6 +27,12 @@ class InvalidRequestError(AdiuvaError):
     code = "invalid_request"
 
 
+class ChecksumMismatchError(InvalidRequestError):
+    """The bytes that came are not those that the checksum tells of."""
+
+    code = "checksum_mismatch"
+
+
 class ValidationFailedError(AdiuvaError):
     """The request has fields that are missing or wrong."""
 
@@ -144,6 +150,24 @@ class GoingAwayError(UnavailableError):
     """The server is stopping; try again shortly."""
 
     code = "going_away"
+
+
+class BlobStoreUnavailableError(UnavailableError):
+    """The store that keeps blobs is not available right now; try again shortly."""
+
+    code = "blob_store_unavailable"
+
+
+class BlobDamagedError(AdiuvaError):
+    """The stored bytes of this are not those that were stored."""
+
+    code = "blob_damaged"
+
+
+class BlobMissingError(BlobDamagedError):
+    """The stored bytes of this are missing."""
+
+    code = "blob_missing"
 
 
 class DeadlineExceededError(AdiuvaError):

@@ -29,6 +29,7 @@ STATUS: dict[type[errors.AdiuvaError], int] = {
     errors.UnsupportedMediaTypeError: 415,
     errors.ValidationFailedError: 422,
     errors.RateLimitedError: 429,
+    errors.BlobDamagedError: 502,
     errors.LlmUnavailableError: 502,
     errors.UnavailableError: 503,
     errors.DeadlineExceededError: 504,
