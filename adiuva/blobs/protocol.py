@@ -55,7 +55,7 @@ class BlobStore(Protocol):
         ...
 
     def list(self, prefix: str = "") -> AsyncIterator[BlobInfo]:
-        """Every visible blob whose key starts with ``prefix``, in no order; may miss those that come or go meanwhile."""
+        """Every visible blob whose key starts with ``prefix``, in no order; perhaps without those of the meantime."""
         ...
 
     async def check(self) -> None:
