@@ -27,7 +27,9 @@ class BlobStore(Protocol):
         """Keep what ``chunks`` gives under ``key``, and give its size.
 
         It is visible only once all of it is safe and its SHA-256 is ``sha256`` (lower-case hex). Whatever ends this
-        before leaves nothing behind, and what was under ``key`` stays as it was; what a kill leaves is never visible.
+        before leaves nothing behind, and what was under ``key`` stays as it was; what a kill leaves is never visible,
+        and for ``sweep``. Only a fault of the store, or a cancellation, in the very last step may leave it there,
+        whole: whoever has no answer deletes the key.
 
         Args:
             key: Where it goes; what is there is replaced as a whole.
@@ -45,6 +47,9 @@ class BlobStore(Protocol):
     ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """The bytes from ``start`` up to ``end`` (not included; ``None``: to the last), for ``async with … as chunks``.
 
+        Where the blob is shorter, they are fewer. Whether they are still those that were stored is for the reader to
+        check (``adiuva.blobs.checksums.verified``).
+
         Raises:
             adiuva.errors.BlobMissingError: There is no such blob; raised when entered.
         """
@@ -56,6 +61,10 @@ class BlobStore(Protocol):
 
     def list(self, prefix: str = "") -> AsyncIterator[BlobInfo]:
         """Every visible blob whose key starts with ``prefix``, in no order; perhaps without those of the meantime."""
+        ...
+
+    async def sweep(self, before: datetime) -> int:
+        """Remove what puts that were killed have left, and that was begun before then; gives how many there were."""
         ...
 
     async def check(self) -> None:
