@@ -92,6 +92,12 @@ class PaymentRequiredError(AdiuvaError):
     code = "payment_required"
 
 
+class QuotaExceededError(PaymentRequiredError):
+    """There is no room for this in your tier's share of storage."""
+
+    code = "quota_exceeded"
+
+
 class NotFoundError(AdiuvaError):
     """There is no such thing here."""
 
@@ -116,6 +122,12 @@ class EmailTakenError(ConflictError):
     code = "email_taken"
 
 
+class PreconditionFailedError(AdiuvaError):
+    """This is no longer what the request expects it to be."""
+
+    code = "precondition_failed"
+
+
 class PayloadTooLargeError(AdiuvaError):
     """The body is larger than this server takes."""
 
@@ -126,6 +138,17 @@ class UnsupportedMediaTypeError(AdiuvaError):
     """The body has a content type that is not taken here."""
 
     code = "unsupported_media_type"
+
+
+class RangeNotSatisfiableError(AdiuvaError):
+    """The range lies outside of what there is."""
+
+    code = "range_not_satisfiable"
+
+    def __init__(self, size: int) -> None:
+        """``size`` is how many bytes there are."""
+        self.size = size
+        super().__init__()
 
 
 class RateLimitedError(AdiuvaError):
@@ -156,6 +179,12 @@ class BlobStoreUnavailableError(UnavailableError):
     """The store that keeps blobs is not available right now; try again shortly."""
 
     code = "blob_store_unavailable"
+
+
+class VectorStoreUnavailableError(UnavailableError):
+    """The store that keeps vectors is not available right now; try again shortly."""
+
+    code = "vector_store_unavailable"
 
 
 class BlobDamagedError(AdiuvaError):
