@@ -28,6 +28,9 @@ from adiuva.llm import build_model, model_names
 from adiuva.llm.protocol import Model
 from adiuva.runtime import ActorSystem
 from adiuva.settings import Settings
+from adiuva.vectors import handlers as vector_handlers
+from adiuva.vectors.build import build_vector_store
+from adiuva.vectors.service import VECTORS, Vectors
 from adiuva.web import cors, middleware
 from adiuva.web.access import AUTHENTICATOR
 from adiuva.web.keys import DATABASE, LIMITER, SETTINGS
@@ -53,7 +56,7 @@ def create_app(
     middleware.install(app)
     if model is not None:
         app[MODEL] = model
-    app.cleanup_ctx.extend([_limiter, _database, _auth, _http, _model, _actors, _batches, _sockets])
+    app.cleanup_ctx.extend([_limiter, _database, _auth, _http, _vectors, _model, _actors, _batches, _sockets])
     app.on_shutdown.append(_say_goodbye)
     for routes in (
         health.ROUTES,
@@ -62,6 +65,7 @@ def create_app(
         chat_handlers.ROUTES,
         batch_handlers.ROUTES,
         plan_handlers.ROUTES,
+        vector_handlers.ROUTES,
     ):
         register(app, API, routes)
     cors.allow_origins(app, settings.cors_origins)
@@ -92,6 +96,14 @@ async def _http(app: web.Application) -> AsyncIterator[None]:
     async with aiohttp.ClientSession() as session:
         app[HTTP] = session
         yield
+
+
+async def _vectors(app: web.Application) -> AsyncIterator[None]:
+    settings = app[SETTINGS]
+    store = build_vector_store(settings)
+    app[VECTORS] = Vectors(store, settings.vector_dimensions)
+    yield
+    await store.close()
 
 
 async def _model(app: web.Application) -> AsyncIterator[None]:
@@ -183,5 +195,9 @@ def _checks(app: web.Application) -> dict[str, health.Check]:
         unready = {name: state for name, state in app[ACTORS].ready().items() if state != "ok"}
         return "; ".join(f"{name}: {state}" for name, state in unready.items()) or "ok"
 
+    async def vectors() -> str:
+        await app[VECTORS].store.check()
+        return "ok"
+
     files = health.folder_check(app[SETTINGS].data_dir)
-    return {"database": database, "blobs": files, "vectors": files, "agents": agents}
+    return {"database": database, "blobs": files, "vectors": vectors, "agents": agents}

@@ -127,8 +127,10 @@ class Settings:
     s3_region: str = optional()
     s3_endpoint_url: str = optional(_HTTP)
     qdrant_url: str = optional(_HTTP, secret=True)
+    qdrant_api_key: str = optional(secret=True)
     pinecone_api_key: str = optional(secret=True)
     pinecone_index: str = optional()
+    pinecone_api_base: str = optional(_HTTP)
     vector_dimensions: int = setting(whole(1, 8192), default=32)
 
     # Stripe; without a key no money moves

@@ -98,7 +98,13 @@ async def _expect(request: web.Request) -> web.StreamResponse | None:
     return None
 
 
-async def read_json(request: web.Request, cls: type[T], *, max_bytes: int | None = None) -> T:
+async def read_json(
+    request: web.Request,
+    cls: type[T],
+    *,
+    max_bytes: int | None = None,
+    read: Callable[[type[T], bytes], T] = wire.read,
+) -> T:
     """The request's JSON body as a ``cls``; ``max_bytes`` takes the place of ``MAX_JSON_BYTES``.
 
     Raises:
@@ -109,7 +115,7 @@ async def read_json(request: web.Request, cls: type[T], *, max_bytes: int | None
     """
     if request.content_type != "application/json" or (request.charset or "utf-8").lower() not in ("utf-8", "utf8"):
         raise UnsupportedMediaTypeError
-    return wire.read(cls, await _read_body(request, max_bytes or request.app[SETTINGS].max_json_bytes))
+    return read(cls, await _read_body(request, max_bytes or request.app[SETTINGS].max_json_bytes))
 
 
 async def _read_body(request: web.Request, limit: int) -> bytes:
