@@ -8,6 +8,8 @@ from aiohttp import web
 from adiuva import health
 from adiuva.auth import handlers as auth_handlers
 from adiuva.auth.service import AUTH, Auth
+from adiuva.backup import handlers as backup_handlers
+from adiuva.backup.service import BACKUPS, Backups
 from adiuva.billing import handlers as billing_handlers
 from adiuva.blobs.build import build_blob_store
 from adiuva.chat import handlers as chat_handlers
@@ -73,6 +75,7 @@ def create_app(
         batch_handlers.ROUTES,
         plan_handlers.ROUTES,
         storage_handlers.ROUTES,
+        backup_handlers.ROUTES,
         vector_handlers.ROUTES,
     ):
         register(app, API, routes)
@@ -125,6 +128,7 @@ async def _storage(app: web.Application) -> AsyncIterator[None]:
         database=app[DATABASE], blobs=app[BLOBS], lease_seconds=app[SETTINGS].upload_lease_seconds
     )
     app[RECORDS] = Records(database=app[DATABASE], uploads=uploads)
+    app[BACKUPS] = Backups(database=app[DATABASE], uploads=uploads)
     await uploads.start()
     yield
     await uploads.stop()

@@ -22,6 +22,11 @@ POST   /api/v1/auth/password          private  user
 POST   /api/v1/auth/refresh           public   refresh
 POST   /api/v1/auth/register          public   register
 POST   /api/v1/auth/ticket            private  user
+DELETE /api/v1/backup/{id}            private  user
+GET    /api/v1/backup                 private  user
+PUT    /api/v1/backup                 private  user
+GET    /api/v1/backup/history         private  user
+GET    /api/v1/backup/{id}            private  user
 GET    /api/v1/batches                private  user
 POST   /api/v1/batches                private  user
 DELETE /api/v1/batches/{id}           private  user
