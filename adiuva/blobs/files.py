@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 BLOCK: Final = 2**20  # bytes; what one hop to a thread reads, or hashes and writes
 INCOMING: Final = ".incoming"  # no key leads there
 _THREADS: Final = 8
-_BATCH: Final = 1000  # files of a listing
+PAGE = 1000  # files; what one hop lists
 _RETRY_SECONDS: Final = 5.0
 
 T = TypeVar("T")
@@ -67,7 +67,7 @@ class FileStore:
     async def list(self, prefix: str = "") -> AsyncIterator[BlobInfo]:
         """See ``BlobStore``."""
         found = _found(self._folder, prefix)
-        while batch := await self._run(lambda: [*islice(found, _BATCH)]):
+        while batch := await self._run(lambda: [*islice(found, PAGE)]):
             for info in batch:
                 yield info
 

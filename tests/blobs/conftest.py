@@ -1,5 +1,6 @@
 """The stores that pass the contract, and a look at what they leave where no listing shows it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,10 @@ from attrs import frozen
 
 from adiuva.blobs.files import FileStore
 from adiuva.blobs.protocol import BlobStore
+from adiuva.blobs.s3 import S3Store
+from adiuva.blobs.s3_calls import Bucket
+from adiuva.blobs.s3_lane import DirectLane
+from adiuva.testing.s3 import S3Way
 
 
 @frozen(kw_only=True)
@@ -35,7 +40,35 @@ async def files(tmp_path: Path) -> AsyncIterator[Tried]:
     await store.close()
 
 
-@pytest.fixture(params=["files"])
+@pytest.fixture
+async def s3(s3_way: S3Way) -> AsyncIterator[Tried]:
+    server = s3_way.server
+    store = S3Store(Bucket(name=server.bucket, endpoint_url=s3_way.url, create=True))
+
+    async def leftovers() -> list[Any]:
+        return await asyncio.to_thread(
+            lambda: server.client().list_multipart_uploads(Bucket=server.bucket).get("Uploads", [])
+        )
+
+    async def alter(key: str, data: bytes) -> None:
+        await asyncio.to_thread(server.client().put_object, Bucket=server.bucket, Key=key, Body=data)
+
+    yield Tried(store=store, leftovers=leftovers, alter=alter)
+    await store.close()
+
+
+@pytest.fixture
+async def s3_by_aiobotocore(s3: Tried, monkeypatch: pytest.MonkeyPatch) -> Tried:
+    """S3 where the direct lane always fails, so that aiobotocore does all of it."""
+
+    async def fail(*_: Any, **__: Any) -> None:
+        return None
+
+    monkeypatch.setattr(DirectLane, "request", fail)
+    return s3
+
+
+@pytest.fixture(params=["files", "s3", "s3_by_aiobotocore"])
 def tried(request: pytest.FixtureRequest) -> Tried:
     found: Tried = request.getfixturevalue(request.param)
     return found

@@ -13,7 +13,7 @@ from adiuva.errors import BlobDamagedError, BlobMissingError, ChecksumMismatchEr
 from tests.blobs.conftest import Tried
 from tests.blobs.streams import KIB, MIB, keys, put, read, sha256_of, stream
 
-SIZES = [0, 1, 64 * KIB, MIB, MIB + 1, 5 * MIB, 8 * MIB, 8 * MIB + 1, 16 * MIB, 21 * MIB + 17]
+SIZES = [0, 1, MIB, 8 * MIB, 8 * MIB + 1, 10 * MIB, 21 * MIB + 17]
 KEY = "user/notes/record.1"
 
 
@@ -43,23 +43,14 @@ async def test_empty_pieces_end_nothing(store: BlobStore) -> None:
     assert await read(store, KEY) == b"onetwo"
 
 
-@pytest.mark.parametrize(
-    "start, end",
-    [
-        (0, 1),
-        (0, None),
-        (5, 5),
-        (10, 20),
-        (3 * MIB - 1, 3 * MIB + 1),
-        (6 * MIB, None),
-        (6 * MIB, 99 * MIB),
-        (7 * MIB, None),
-    ],
-)
-async def test_a_range_gives_these_bytes_and_no_others(store: BlobStore, start: int, end: int | None) -> None:
+async def test_a_range_gives_these_bytes_and_no_others(store: BlobStore) -> None:
     data = os.urandom(6 * MIB + 5)
     await put(store, KEY, data)
-    assert await read(store, KEY, start, end) == data[start:end]
+    middle, last = 3 * MIB, 6 * MIB + 5
+    inside = [(0, 1), (0, None), (5, 5), (10, 20), (middle - 1, middle + 1), (6 * MIB, None), (last - 1, last)]
+    beyond = [(6 * MIB, 99 * MIB), (last, None), (last, last), (99 * MIB, None), (99 * MIB, 100 * MIB)]
+    for start, end in inside + beyond:
+        assert await read(store, KEY, start, end) == data[start:end], (start, end)
 
 
 async def test_a_range_of_an_empty_blob_is_empty(store: BlobStore) -> None:
@@ -76,7 +67,7 @@ async def test_what_is_not_there_is_missing(store: BlobStore) -> None:
             await read(store, key, 2, 4)
 
 
-@pytest.mark.parametrize("size", [0, 4 * KIB, 3 * MIB, 8 * MIB, 17 * MIB])
+@pytest.mark.parametrize("size", [0, 4 * KIB, 3 * MIB, 17 * MIB])
 @pytest.mark.parametrize("told", [True, False], ids=["length known", "length unknown"])
 async def test_one_wrong_bit_in_the_last_byte_keeps_nothing(tried: Tried, size: int, told: bool) -> None:
     data = bytearray(os.urandom(size)) or bytearray(b"?")
@@ -98,7 +89,7 @@ async def test_a_failed_replace_leaves_what_was_there(tried: Tried, size: int) -
     assert await read(tried.store, KEY) == b"the second"
 
 
-@pytest.mark.parametrize("before", [0, 100, 7 * MIB, 17 * MIB])
+@pytest.mark.parametrize("before", [0, 7 * MIB, 17 * MIB])
 async def test_a_stream_that_breaks_off_keeps_nothing_and_its_error_goes_through(tried: Tried, before: int) -> None:
     async def broken() -> AsyncIterator[bytes]:
         async for piece in stream(os.urandom(before)):
@@ -111,7 +102,7 @@ async def test_a_stream_that_breaks_off_keeps_nothing_and_its_error_goes_through
     assert await tried.leftovers() == []
 
 
-@pytest.mark.parametrize("before", [0, 100, 7 * MIB, 17 * MIB])
+@pytest.mark.parametrize("before", [0, 7 * MIB, 17 * MIB])
 async def test_a_put_that_is_cancelled_keeps_nothing(tried: Tried, before: int) -> None:
     waits = asyncio.Event()
 
@@ -186,38 +177,22 @@ async def test_a_listing_shows_what_begins_with_the_prefix(store: BlobStore) -> 
     assert all(abs(datetime.now(UTC) - time) < timedelta(minutes=5) for time in times)
 
 
-async def test_a_listing_has_no_end_at_a_thousand(store: BlobStore) -> None:
-    for number in range(1, 1102, 50):
-        await asyncio.gather(*(put(store, f"user/notes/{number + step}", b"x") for step in range(50)))
-    assert len(await keys(store, "user/")) == 1150
+async def test_a_listing_goes_on_beyond_its_first_page(store: BlobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adiuva.blobs.files.PAGE", 7)
+    monkeypatch.setattr("adiuva.blobs.s3.PAGE", 7)
+    await asyncio.gather(*(put(store, f"user/notes/{number}", b"x") for number in range(30)))
+    assert len(await keys(store, "user/")) == 30
 
 
-@pytest.mark.parametrize(
-    "key",
-    [
-        "",
-        "/",
-        "/etc/passwd",
-        "../up",
-        "a/../../b",
-        "a//b",
-        "a/",
-        "a\\b",
-        "a\0b",
-        ".incoming/x",
-        "a/.x",
-        "ä",
-        "a" * 300,
-        "a\n",
-    ],
-)
-async def test_a_key_that_leads_elsewhere_is_refused(store: BlobStore, key: str) -> None:
-    with pytest.raises(ValueError, match="no key"):
-        await put(store, key, b"x")
-    with pytest.raises(ValueError, match="no key"):
-        await read(store, key)
-    with pytest.raises(ValueError, match="no key"):
-        await store.delete(key)
+async def test_a_key_that_leads_elsewhere_is_refused(store: BlobStore) -> None:
+    up, odd = ["", "/", "/etc/passwd", "../up", "a/../../b", "a//b", "a/"], ["a\\b", "a\0b", "ä", "a" * 300, "a\n"]
+    for key in [*up, *odd, ".incoming/x", "a/.x"]:
+        with pytest.raises(ValueError, match="no key"):
+            await put(store, key, b"x")
+        with pytest.raises(ValueError, match="no key"):
+            await read(store, key)
+        with pytest.raises(ValueError, match="no key"):
+            await store.delete(key)
 
 
 async def test_a_reader_may_leave_early(store: BlobStore) -> None:
