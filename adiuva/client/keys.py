@@ -53,7 +53,7 @@ class Keys:
         try:
             await connection.send(call)
         except ServerError as error:
-            if error.server_code != "conflict":
+            if error.server_code != "id_taken":
                 raise
 
     async def refresh(self) -> None:
