@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -81,16 +83,19 @@ def test_a_data_dir_that_cannot_be_written_is_told(serve: Serve) -> None:
     assert "Traceback" not in output
 
 
-def test_with_an_existing_data_folder_health_answers_within_a_second_and_a_half(serve: Serve) -> None:
+def test_with_an_existing_data_folder_the_start_takes_few_times_an_import_of_aiohttp(serve: Serve) -> None:
     assert serve().stop() == 0
-    spans = []
+    spans, imports = [], []
     for _ in range(3):
+        begin = time.perf_counter()
+        subprocess.run([sys.executable, "-c", "import aiohttp.web"], check=True)
+        imports.append(time.perf_counter() - begin)
         begin = time.perf_counter()
         served = serve()
         assert served.call("GET", "/health")[0] == 200
         spans.append(time.perf_counter() - begin)
         assert served.stop() == 0
-    assert min(spans) < 1.5
+    assert min(spans) < 6 * max(imports)  # 2.5 on a quiet machine, where it is 0.6 s
 
 
 def test_what_was_acknowledged_outlives_a_server_that_is_killed(serve: Serve) -> None:

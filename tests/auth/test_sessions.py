@@ -247,7 +247,7 @@ async def test_a_token_is_refused_as_soon_as_its_user_is_gone(client: Client, da
 
 FORGERIES: list[Callable[[dict[str, Any], str], str]] = [
     lambda claims, _: jwt.encode(claims, "another secret that is long enough", "HS256"),
-    lambda claims, _: jwt.encode(claims, None, "none"),
+    lambda claims, _: jwt.encode(claims, "", "none"),
     lambda claims, secret: jwt.encode(claims, secret, "HS512"),
     lambda claims, secret: jwt.encode({**claims, "exp": 1}, secret, "HS256"),
     lambda claims, secret: jwt.encode({**claims, "exp": claims["iat"]}, secret, "HS256"),

@@ -334,8 +334,10 @@ async def test_a_stopping_server_says_goodbye(start: Start, model: ScriptedModel
 
 
 async def test_a_client_that_does_not_read_is_closed_with_a_clear_code_and_others_go_on(
-    start: Start,
+    start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("adiuva.chat.tool_loop.MAX_RESPONSE_CHARACTERS", 10**9)
+
     class Flood:
         async def run(self, call: ModelCall, on_text: OnText | None = None) -> ModelTurn:
             assert on_text is not None
