@@ -32,6 +32,7 @@ from adiuva.llm.protocol import Model
 from adiuva.runtime import ActorSystem
 from adiuva.settings import Settings
 from adiuva.storage import handlers as storage_handlers
+from adiuva.storage.housekeeping.housekeeper import Housekeeper
 from adiuva.storage.keys import BLOBS, UPLOADS
 from adiuva.storage.service import RECORDS, Records
 from adiuva.storage.uploads.service import Uploads
@@ -129,8 +130,13 @@ async def _storage(app: web.Application) -> AsyncIterator[None]:
     )
     app[RECORDS] = Records(database=app[DATABASE], uploads=uploads)
     app[BACKUPS] = Backups(database=app[DATABASE], uploads=uploads)
+    housekeeper = Housekeeper(
+        database=app[DATABASE], blobs=app[BLOBS], lease_seconds=app[SETTINGS].upload_lease_seconds
+    )
     await uploads.start()
+    await housekeeper.start()
     yield
+    await housekeeper.stop()
     await uploads.stop()
 
 

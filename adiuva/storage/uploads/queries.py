@@ -74,8 +74,8 @@ async def renew(conn: Connection, intent_ids: Sequence[UUID], lease: timedelta) 
     )
 
 
-async def doom(conn: Connection, intent_id: UUID, lease: timedelta) -> str | None:
-    """End an upload without a row, and give its reservation back.
+async def doom(conn: Connection, intent_id: UUID, lease: timedelta, *, abandoned: bool = False) -> str | None:
+    """End an upload without a row, and give its reservation back; with ``abandoned`` only once its lease has ended.
 
     Gives the key of the blob that has to go; None if the upload was committed after all, or somebody else ended it.
     """
@@ -83,7 +83,7 @@ async def doom(conn: Connection, intent_id: UUID, lease: timedelta) -> str | Non
         """
         WITH upload AS (
             SELECT id, user_id, kind, reserved_bytes FROM storage_intents
-            WHERE id = $1 AND state = 'upload'
+            WHERE id = $1 AND state = 'upload' AND (lease_until <= now() OR NOT $3)
             FOR UPDATE
         ), room AS (
             UPDATE storage_usage AS usage SET reserved_bytes = usage.reserved_bytes - upload.reserved_bytes
@@ -97,6 +97,7 @@ async def doom(conn: Connection, intent_id: UUID, lease: timedelta) -> str | Non
         """,
         intent_id,
         lease,
+        abandoned,
     )
     return key
 
