@@ -8,6 +8,7 @@ from aiohttp import web
 from adiuva import health
 from adiuva.auth import handlers as auth_handlers
 from adiuva.auth.service import AUTH, Auth
+from adiuva.auth.socket_watch import SOCKETS, SocketWatch
 from adiuva.backup import handlers as backup_handlers
 from adiuva.backup.service import BACKUPS, Backups
 from adiuva.billing import handlers as billing_handlers
@@ -25,7 +26,6 @@ from adiuva.chat.plans.planner import Plans
 from adiuva.chat.registry import AgentRegistry
 from adiuva.chat.sanitizer import Sanitizer
 from adiuva.chat.service import CHAT, Chat
-from adiuva.chat.socket_watch import SOCKETS, SocketWatch
 from adiuva.database import Database
 from adiuva.llm import build_model, model_names
 from adiuva.llm.protocol import Model
