@@ -32,6 +32,10 @@ from adiuva.llm.protocol import Model
 from adiuva.runtime import ActorSystem
 from adiuva.settings import Settings
 from adiuva.storage import handlers as storage_handlers
+from adiuva.storage.batch import handlers as record_batch_handlers
+from adiuva.storage.batch.service import BATCH, Batch
+from adiuva.storage.changes import handlers as change_handlers
+from adiuva.storage.changes.feed import FEED, Feed
 from adiuva.storage.housekeeping.housekeeper import Housekeeper
 from adiuva.storage.keys import BLOBS, UPLOADS
 from adiuva.storage.service import RECORDS, Records
@@ -76,6 +80,8 @@ def create_app(
         batch_handlers.ROUTES,
         plan_handlers.ROUTES,
         storage_handlers.ROUTES,
+        record_batch_handlers.ROUTES,
+        change_handlers.ROUTES,
         backup_handlers.ROUTES,
         vector_handlers.ROUTES,
     ):
@@ -129,13 +135,17 @@ async def _storage(app: web.Application) -> AsyncIterator[None]:
         database=app[DATABASE], blobs=app[BLOBS], lease_seconds=app[SETTINGS].upload_lease_seconds
     )
     app[RECORDS] = Records(database=app[DATABASE], uploads=uploads)
+    app[BATCH] = Batch(database=app[DATABASE], uploads=uploads)
     app[BACKUPS] = Backups(database=app[DATABASE], uploads=uploads)
     housekeeper = Housekeeper(
         database=app[DATABASE], blobs=app[BLOBS], lease_seconds=app[SETTINGS].upload_lease_seconds
     )
     await uploads.start()
     await housekeeper.start()
+    feed = app[FEED] = Feed(app[DATABASE].dsn)
+    await feed.start()
     yield
+    await feed.stop()
     await housekeeper.stop()
     await uploads.stop()
 
