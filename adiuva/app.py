@@ -8,6 +8,7 @@ from aiohttp import web
 from adiuva import health
 from adiuva.auth import handlers as auth_handlers
 from adiuva.auth.service import AUTH, Auth
+from adiuva.auth.socket_watch import SOCKETS, SocketWatch
 from adiuva.backup import handlers as backup_handlers
 from adiuva.backup.service import BACKUPS, Backups
 from adiuva.billing import handlers as billing_handlers
@@ -25,13 +26,17 @@ from adiuva.chat.plans.planner import Plans
 from adiuva.chat.registry import AgentRegistry
 from adiuva.chat.sanitizer import Sanitizer
 from adiuva.chat.service import CHAT, Chat
-from adiuva.chat.socket_watch import SOCKETS, SocketWatch
 from adiuva.database import Database
 from adiuva.llm import build_model, model_names
 from adiuva.llm.protocol import Model
 from adiuva.runtime import ActorSystem
 from adiuva.settings import Settings
 from adiuva.storage import handlers as storage_handlers
+from adiuva.storage.batch import handlers as record_batch_handlers
+from adiuva.storage.batch.service import BATCH, Batch
+from adiuva.storage.changes import handlers as change_handlers
+from adiuva.storage.changes.feed import FEED, Feed
+from adiuva.storage.housekeeping.housekeeper import Housekeeper
 from adiuva.storage.keys import BLOBS, UPLOADS
 from adiuva.storage.service import RECORDS, Records
 from adiuva.storage.uploads.service import Uploads
@@ -75,6 +80,8 @@ def create_app(
         batch_handlers.ROUTES,
         plan_handlers.ROUTES,
         storage_handlers.ROUTES,
+        record_batch_handlers.ROUTES,
+        change_handlers.ROUTES,
         backup_handlers.ROUTES,
         vector_handlers.ROUTES,
     ):
@@ -128,9 +135,18 @@ async def _storage(app: web.Application) -> AsyncIterator[None]:
         database=app[DATABASE], blobs=app[BLOBS], lease_seconds=app[SETTINGS].upload_lease_seconds
     )
     app[RECORDS] = Records(database=app[DATABASE], uploads=uploads)
+    app[BATCH] = Batch(database=app[DATABASE], uploads=uploads)
     app[BACKUPS] = Backups(database=app[DATABASE], uploads=uploads)
+    housekeeper = Housekeeper(
+        database=app[DATABASE], blobs=app[BLOBS], lease_seconds=app[SETTINGS].upload_lease_seconds
+    )
     await uploads.start()
+    await housekeeper.start()
+    feed = app[FEED] = Feed(app[DATABASE].dsn)
+    await feed.start()
     yield
+    await feed.stop()
+    await housekeeper.stop()
     await uploads.stop()
 
 

@@ -90,7 +90,7 @@ class Settings:
     trusted_proxies: tuple[Network, ...] = setting(networks, default=())
     max_json_bytes: int = setting(whole(1024, 2**30), default=2**20)
     max_blob_bytes: int = setting(whole(1, 2**40), default=2**30)
-    upload_lease_seconds: float = setting(seconds(1, 3600), default=60.0)
+    upload_lease_seconds: float = setting(seconds(1, 3600), default=30.0)
 
     # Accounts and sessions
     jwt_secret: str = optional(secret=True)  # in dev made once, and kept under DATA_DIR

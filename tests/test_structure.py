@@ -41,11 +41,14 @@ GET    /api/v1/models                 private  user
 GET    /api/v1/plans/playbook         private  user
 GET    /api/v1/plans/playbook/{plan_id} private  user
 POST   /api/v1/plans/steps            private  user
+GET    /api/v1/storage/changes        private  user
 GET    /api/v1/storage/records        private  user
 POST   /api/v1/storage/records        private  user
+POST   /api/v1/storage/records/batch  private  user
 DELETE /api/v1/storage/records/{id}   private  user
 GET    /api/v1/storage/records/{id}   private  user
 PUT    /api/v1/storage/records/{id}   private  user
+GET    /api/v1/storage/stream         public   -
 GET    /api/v1/storage/usage          private  user
 DELETE /api/v1/storage/vectors        private  user
 POST   /api/v1/storage/vectors/search private  user

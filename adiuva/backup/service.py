@@ -10,7 +10,7 @@ from adiuva.backup.models import Backup, Label, StoredBackup
 from adiuva.clock import new_id
 from adiuva.database import Database
 from adiuva.errors import NotFoundError, QuotaExceededError, UnavailableError
-from adiuva.storage.uploads.models import Account, Body
+from adiuva.storage.uploads.models import Account, Body, Wanted
 from adiuva.storage.uploads.service import Uploads
 from adiuva.tiers import TIERS
 from adiuva.web.access import Principal
@@ -36,7 +36,8 @@ class Backups:
         if account.quota == 0:
             raise QuotaExceededError
         backup_id = new_id()
-        async with self.uploads.open(account, name=f"{_FOLDER}/{backup_id}", length=body.length) as upload:
+        wanted = Wanted(name=f"{_FOLDER}/{backup_id}", length=body.length)
+        async with self.uploads.open(account, [wanted]) as [upload]:
             size = await self.uploads.receive(upload, body)
             async with self.database.acquire() as conn:
                 backup = await queries.insert_backup(

@@ -47,20 +47,22 @@ class Client(Connection):
         """Who is logged in."""
         return await self.call("GET", "/auth/me")
 
-    async def unlock(self, passphrase: str, *, cost: Cost | None = None) -> Vault:
+    async def unlock(self, passphrase: str, *, cost: Cost | None = None, newest_key: int = 0) -> Vault:
         """The user's encrypted data; the keys are made where there are none yet.
 
         Args:
             passphrase: What locks the keys. It never leaves this machine, and nobody can bring it back.
             cost: What a guess at the passphrase shall take, where the keys are made now.
+            newest_key: The ``Vault.newest_key`` that this device has seen, where it has seen one.
 
         Raises:
             WrongPassphraseError: It is not the one that the keys are locked with.
+            RolledBackError: The server gives older keys than that, or none.
             PassphraseIsPasswordError: The server sees the password, so it must not be the passphrase.
         """
         if compare_digest(self._mark(passphrase), self._password_mark):
             raise PassphraseIsPasswordError
-        return await Vault.open(self, passphrase, cost or Cost())
+        return await Vault.open(self, passphrase, cost or Cost(), newest_key)
 
     async def chat(
         self,

@@ -15,6 +15,8 @@ from attrs import frozen
 from adiuva.client.errors import CannotConnectError, ServerError
 
 API = "/api/v1"
+# Of silence: how long a backup takes is nobody's business.
+TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=300)
 MAX_FRAME_BYTES = 4 * 1024 * 1024
 JSON = {"Content-Type": "application/json"}
 TOKEN_REFUSED = frozenset({"unauthorized", "invalid_token"})
@@ -65,7 +67,7 @@ class Connection:
 
     async def __aenter__(self) -> Self:
         """Open the HTTP session."""
-        self._http = aiohttp.ClientSession()
+        self._http = aiohttp.ClientSession(timeout=TIMEOUT)
         return self
 
     async def __aexit__(
@@ -90,14 +92,14 @@ class Connection:
     async def send(self, call: Call) -> Answer:
         """The whole answer to ``call``; raises as ``call`` does."""
         async with self.stream(call) as answer:
-            with self._connected():
-                return Answer(status=answer.status, headers=answer.headers, content=await answer.read())
+            return Answer(status=answer.status, headers=answer.headers, content=await answer.read())
 
     @asynccontextmanager
     async def stream(self, call: Call) -> AsyncIterator[aiohttp.ClientResponse]:
         """The answer to ``call``: a success, or 304, whose content is still to be read; raises as ``call`` does."""
         async with await self._patiently(call) as answer:
-            yield answer
+            with self._connected():
+                yield answer
 
     async def _patiently(self, call: Call) -> aiohttp.ClientResponse:
         patience = self._patience or None
@@ -184,7 +186,7 @@ class Connection:
     def _connected(self) -> Iterator[None]:
         try:
             yield
-        except (aiohttp.ClientError, TimeoutError) as error:
+        except aiohttp.ClientError as error:  # its timeouts, too
             msg = f"No server answers at {self._root}."
             raise CannotConnectError(msg) from error
 

@@ -30,6 +30,12 @@ class UnknownKeyError(DecryptionError):
     code = "unknown_key"
 
 
+class RolledBackError(DecryptionError):
+    """The server gave an older key ring than the one that was there before."""
+
+    code = "rolled_back"
+
+
 class WrongPassphraseError(DecryptionError):
     """The passphrase is not the one that the key ring is locked with."""
 

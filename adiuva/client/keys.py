@@ -8,7 +8,7 @@ from typing import Self
 from adiuva.client.chunks import StreamOpener, StreamSealer
 from adiuva.client.connection import Answer, Call, Connection
 from adiuva.client.envelope import Header, Kind, place, seal, unseal
-from adiuva.client.errors import ServerError
+from adiuva.client.errors import RolledBackError, ServerError
 from adiuva.client.keyring import Keyring
 from adiuva.client.lock import Cost, Lock
 
@@ -20,30 +20,37 @@ _PATH = f"/storage/records/{HEADER_ID}"
 class Keys:
     """Seals and opens for one user's places; goes to the server where another device has added a key."""
 
-    def __init__(self, connection: Connection, user_id: str, lock: Lock, answer: Answer) -> None:
-        """``answer`` is the key header, as it came from the server; see ``open``."""
+    def __init__(self, connection: Connection, user_id: str, lock: Lock, answer: Answer, newest: int) -> None:
+        """``answer`` is the key header, as it came from the server, ``newest`` the newest key known; see ``open``."""
         self._connection = connection
         self._user_id = user_id
+        self._newest = newest
         self._take(lock, answer)
 
     def _take(self, lock: Lock, answer: Answer) -> None:
-        self.ring = lock.unwrap(answer.content, self._user_id)
+        ring = lock.unwrap(answer.content, self._user_id)
+        if ring.current < self._newest:
+            raise RolledBackError
+        self.ring = ring
+        self._newest = ring.current
         self._lock = lock
         self._etag = answer.headers["ETag"]
 
     @classmethod
-    async def open(cls, connection: Connection, user_id: str, passphrase: str, cost: Cost) -> Self:
-        """Fetch the key header and unlock it; where there is none, make one."""
+    async def open(cls, connection: Connection, user_id: str, passphrase: str, cost: Cost, newest: int) -> Self:
+        """Fetch the key header and unlock it; where there is none, and never was, make one."""
         try:
             answer = await _fetch(connection)
         except ServerError as error:
             if error.server_code != "not_found":
                 raise
+            if newest:
+                raise RolledBackError from error
             await cls._make(connection, user_id, passphrase, cost)
             answer = await _fetch(connection)
         # Another device may have been faster to make one, so this is the one at the server in any case.
         lock = await asyncio.to_thread(Lock.of, answer.content, passphrase)
-        return cls(connection, user_id, lock, answer)
+        return cls(connection, user_id, lock, answer, newest)
 
     @staticmethod
     async def _make(connection: Connection, user_id: str, passphrase: str, cost: Cost) -> None:
@@ -61,6 +68,7 @@ class Keys:
 
         Raises:
             WrongPassphraseError: The passphrase was changed meanwhile.
+            RolledBackError: The server gave an older ring than this one.
         """
         self._take(self._lock, await _fetch(self._connection))
 

@@ -22,10 +22,15 @@ class Vault:
         self.vectors = Vectors(connection, keys)
 
     @classmethod
-    async def open(cls, connection: Connection, passphrase: str, cost: Cost) -> Self:
-        """Unlock the keys of the user who is logged in; make them where there are none."""
+    async def open(cls, connection: Connection, passphrase: str, cost: Cost, newest_key: int) -> Self:
+        """Unlock the keys of the user who is logged in; see ``Client.unlock``."""
         me = await connection.call("GET", "/auth/me")
-        return cls(connection, await Keys.open(connection, me["id"], passphrase, cost))
+        return cls(connection, await Keys.open(connection, me["id"], passphrase, cost, newest_key))
+
+    @property
+    def newest_key(self) -> int:
+        """The number of the key that seals; an app that keeps it notices a server that gives out older keys."""
+        return self._keys.ring.current
 
     async def change_passphrase(self, passphrase: str, *, cost: Cost | None = None) -> None:
         """Lock the keys with another passphrase: one small record is written, nothing is encrypted anew.

@@ -17,7 +17,7 @@ from adiuva.storage.uploads.models import Doomed
 from adiuva.web.paging import Page
 
 CHANNEL = "adiuva_storage"
-"""What is told here are the ids of users that have new changes."""
+"""What is told here is that a user has changes, and up to which number."""
 
 
 async def insert_record(
@@ -53,7 +53,7 @@ async def insert_record(
             ), done AS (
                 DELETE FROM storage_intents USING stored WHERE storage_intents.id = $1
             )
-            SELECT created_at, updated_at, pg_notify($7, $2::text) FROM stored
+            SELECT created_at, updated_at, pg_notify($7, $2 || ' ' || usage.last_change) FROM stored, usage
             """,
             intent_id,
             user_id,
@@ -133,8 +133,8 @@ async def replace_record(
         )
         SELECT
             stored.id, stored.table_name AS table, stored.created_at, stored.updated_at, old.blob_key,
-            pg_notify($9, $2::text)
-        FROM stored, old
+            pg_notify($9, $2 || ' ' || usage.last_change)
+        FROM stored, old, usage
         """,
         intent_id,
         user_id,
@@ -185,13 +185,15 @@ async def delete_record(
             DELETE FROM storage_records AS record USING old, usage
             WHERE record.user_id = $2 AND record.id = old.id
             RETURNING record.id, old.table_name, old.blob_key, usage.last_change
+        ), told AS (
+            SELECT pg_notify($6, $2 || ' ' || last_change) FROM gone
         ), tombstone AS (
             INSERT INTO storage_tombstones (user_id, id, table_name, change)
             SELECT $2, id, table_name, last_change FROM gone
         )
         INSERT INTO storage_intents (id, user_id, kind, state, blob_key, reserved_bytes, lease_until)
-        SELECT $1, $2, 'records', 'doomed', blob_key, 0, now() + $5::interval FROM gone
-        RETURNING id, blob_key AS key, pg_notify($6, $2::text)
+        SELECT $1, $2, 'records', 'doomed', blob_key, 0, now() + $5::interval FROM gone, told
+        RETURNING id, blob_key AS key
         """,
         intent_id,
         user_id,

@@ -19,7 +19,7 @@ from adiuva.errors import (
 from adiuva.storage import queries
 from adiuva.storage.errors import IdTakenError
 from adiuva.storage.models import Blob, Record, Usage, UsageOf
-from adiuva.storage.uploads.models import Account, Body, Used
+from adiuva.storage.uploads.models import Account, Body, Used, Wanted
 from adiuva.storage.uploads.service import Uploads
 from adiuva.tiers import TIERS
 from adiuva.web.access import Principal
@@ -44,12 +44,13 @@ class Records:
         """
         if record_id is not None and (existing := await self._find(principal.user_id, record_id)):
             await _read_to_the_end(body)
-            return _same(existing, table, body.checksum), False
+            return same_record(existing, table, body.checksum), False
         account = account_of(principal)
         if account.quota == 0:
             raise QuotaExceededError
         stored_id = record_id or new_id()
-        async with self.uploads.open(account, name=f"{table}/{stored_id}", length=body.length) as upload:
+        wanted = Wanted(name=f"{table}/{stored_id}", length=body.length)
+        async with self.uploads.open(account, [wanted]) as [upload]:
             size = await self.uploads.receive(upload, body)
             try:
                 async with self.database.acquire() as conn:
@@ -66,7 +67,7 @@ class Records:
                 existing = await self._find(principal.user_id, stored_id)
                 if existing is None:
                     raise
-                return _same(existing, table, body.checksum), False
+                return same_record(existing, table, body.checksum), False
             if record is None:
                 raise UnavailableError
             upload.committed = True
@@ -86,8 +87,8 @@ class Records:
         """
         account = account_of(principal)
         old = await self._expected(principal.user_id, record_id, expected)
-        name = f"{old.table}/{record_id}"
-        async with self.uploads.open(account, name=name, length=body.length, replaces=old.size_bytes) as upload:
+        wanted = Wanted(name=f"{old.table}/{record_id}", length=body.length, replaces=old.size_bytes)
+        async with self.uploads.open(account, [wanted]) as [upload]:
             size = await self.uploads.receive(upload, body)
             async with self.database.acquire() as conn:
                 replaced = await queries.replace_record(
@@ -174,7 +175,12 @@ def account_of(principal: Principal) -> Account:
     return Account(user_id=principal.user_id, kind="records", quota=TIERS[principal.tier].storage_bytes)
 
 
-def _same(existing: Record, table: str, checksum: str) -> Record:
+def same_record(existing: Record, table: str, checksum: str) -> Record:
+    """``existing``, which a retry would make again.
+
+    Raises:
+        IdTakenError: it is another one.
+    """
     if (existing.table, existing.checksum) != (table, checksum):
         raise IdTakenError
     return existing

@@ -1,5 +1,6 @@
 """What the rest of Adiuva knows of a vector store: entries of users, found again by the nearness of their vectors."""
 
+import sqlite3
 from collections.abc import Sequence
 from typing import Protocol
 from uuid import UUID, uuid5
@@ -74,7 +75,9 @@ def point_id(user_id: UUID, entry_id: str) -> UUID:
 
 
 def unavailable(store: str, error: BaseException) -> VectorStoreUnavailableError:
-    """What a call raises when ``store`` failed with ``error``; the log has its class and status, never its text."""
+    """What a call raises when ``store`` failed with ``error``; the log says how, without what a server answered."""
     status = getattr(error, "status_code", None)
-    log.warning("vector store failed", store=store, error=type(error).__name__, status=status)
+    # These are of this machine; a server's own words could repeat what it was sent.
+    reason = str(error) if isinstance(error, OSError | RuntimeError | sqlite3.Error) else None
+    log.warning("vector store failed", store=store, error=type(error).__name__, status=status, reason=reason)
     return VectorStoreUnavailableError()

@@ -101,6 +101,7 @@ class LocalQdrant:
     _runner: asyncio.Runner = field(factory=asyncio.Runner, init=False)
     _client: "AsyncQdrantClient | None" = field(default=None, init=False)
     _waiting: int = field(default=0, init=False)
+    _tried: bool = field(default=False, init=False)
 
     @_thread.default
     def _new_thread(self) -> ThreadPoolExecutor:
@@ -123,9 +124,9 @@ class LocalQdrant:
             self._waiting -= 1
 
     def could_open(self) -> bool:
-        """Whether the folder is not open yet, but can be written."""
+        """Whether nobody needed the folder yet, but it can be written."""
         nearest = next(path for path in (self._folder, *self._folder.parents) if path.exists())
-        return self._client is None and os.access(nearest, os.W_OK | os.X_OK)
+        return not self._tried and os.access(nearest, os.W_OK | os.X_OK)
 
     async def close(self) -> None:
         """Close the files, once what runs has ended."""
@@ -133,6 +134,7 @@ class LocalQdrant:
         self._thread.shutdown(wait=False)
 
     def _work(self, work: Work[T]) -> T:
+        self._tried = True
         if self._client is None:
             from qdrant_client import AsyncQdrantClient
 

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from adiuva.app import create_app
-from adiuva.client import Client, ServerError
+from adiuva.client import CannotConnectError, Client, ServerError
 from adiuva.settings import Settings
 
 Serve = Callable[[web.Application], Awaitable[Any]]
@@ -52,6 +52,22 @@ async def test_a_patient_client_waits_as_long_as_it_is_told(aiohttp_server: Serv
     async with Client(str((await aiohttp_server(app)).make_url("/")), patience=5) as client:
         assert await client.me()
     assert len(calls) == 3
+
+
+async def test_an_answer_that_breaks_off_is_no_server_rather_than_half_an_answer(aiohttp_server: Serve) -> None:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse(headers={"Content-Length": "100"})
+        await answer.prepare(request)
+        await answer.write(b"half")
+        assert request.transport is not None
+        request.transport.close()
+        return answer
+
+    app = web.Application()
+    app.router.add_get("/api/v1/auth/me", handle)
+    async with Client(str((await aiohttp_server(app)).make_url("/"))) as client:
+        with pytest.raises(CannotConnectError):
+            await client.me()
 
 
 @pytest.mark.parametrize("options", [{}, {"patience": 10}])

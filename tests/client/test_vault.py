@@ -8,7 +8,7 @@ import pytest
 
 from adiuva.client import Client, PassphraseIsPasswordError, ServerError, UnknownKeyError, Vault, WrongPassphraseError
 from adiuva.client.connection import Call
-from adiuva.client.errors import DecryptionError
+from adiuva.client.errors import DecryptionError, RolledBackError
 from adiuva.client.keys import HEADER_ID
 from adiuva.client.lock import LEAST
 from adiuva.client.records import Record
@@ -158,6 +158,22 @@ async def test_of_two_devices_that_change_the_keys_at_once_none_loses_one(vault:
     records = [await each.records.create("tasks", b"data") for each in (vault, other)]
     third = await (await device()).unlock(PASSPHRASE)
     assert [await third.records.get("tasks", record.id) for record in records] == [b"data"] * 2
+
+
+async def test_a_server_that_gives_out_an_older_key_ring_is_found_out(
+    client: Client, vault: Vault, device: Any
+) -> None:
+    path = f"/storage/records/{HEADER_ID}"
+    older = (await client.send(Call(method="GET", path=path))).content
+    await vault.rotate()
+    await vault.records._write("PUT", path, older)
+    with pytest.raises(RolledBackError):
+        await vault.rotate()
+    with pytest.raises(RolledBackError):
+        await (await device()).unlock(PASSPHRASE, newest_key=vault.newest_key)
+    await vault.records.delete(HEADER_ID)
+    with pytest.raises(RolledBackError):
+        await (await device()).unlock(PASSPHRASE, newest_key=vault.newest_key)
 
 
 async def test_users_have_keys_of_their_own(client: Client, vault: Vault, device: Any) -> None:

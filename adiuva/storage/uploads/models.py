@@ -1,10 +1,12 @@
 """An upload, and whom it is counted for."""
 
 from collections.abc import AsyncIterator
-from typing import Final, Literal
+from typing import Final, Literal, Self
 from uuid import UUID
 
 from attrs import define, frozen
+
+from adiuva.clock import new_id
 
 Kind = Literal["records", "backups"]
 KINDS: Final[tuple[Kind, ...]] = ("records", "backups")
@@ -28,6 +30,15 @@ class Body:
     chunks: AsyncIterator[bytes]
 
 
+@frozen(kw_only=True)
+class Wanted:
+    """Room for one blob."""
+
+    name: str  # its key without its owner and its revision
+    length: int | None  # None: only the end will tell
+    replaces: int = 0  # bytes of what it takes the place of, which need no reservation
+
+
 @define(kw_only=True)
 class Upload:
     """Bytes under way: in the store under ``key`` as soon as all have come, in no row before the commit."""
@@ -36,8 +47,20 @@ class Upload:
     account: Account
     key: str
     reserved: int
-    replaces: int  # bytes of what it takes the place of, which need no reservation
+    replaces: int
     committed: bool = False
+
+    @classmethod
+    def of(cls, account: Account, wanted: Wanted) -> Self:
+        """An upload with a revision of its own, so that no two write under one key."""
+        revision = new_id()
+        return cls(
+            id=revision,
+            account=account,
+            key=f"{account.user_id}/{wanted.name}.{revision.hex}",
+            reserved=max(0, (wanted.length or 0) - wanted.replaces),
+            replaces=wanted.replaces,
+        )
 
 
 @frozen(kw_only=True)

@@ -5,13 +5,11 @@ from datetime import timedelta
 from uuid import UUID
 
 from adiuva.database import Connection
-from adiuva.storage.uploads.models import Account, Doomed, Used
+from adiuva.storage.uploads.models import Account, Doomed, Upload, Used
 
 
-async def reserve(
-    conn: Connection, account: Account, *, intent_id: UUID, key: str, amount: int, lease: timedelta
-) -> bool:
-    """Write down that an upload to ``key`` begins, and reserve its bytes; False if there is no room for them."""
+async def reserve(conn: Connection, account: Account, uploads: Sequence[Upload], lease: timedelta) -> bool:
+    """Write down that uploads begin, and reserve their bytes; False if there is no room for all of them."""
     return (
         await conn.fetchval(
             """
@@ -24,15 +22,17 @@ async def reserve(
                 RETURNING user_id
             )
             INSERT INTO storage_intents (id, user_id, kind, state, blob_key, reserved_bytes, lease_until)
-            SELECT $5, user_id, $2, 'upload', $6, $3, now() + $7::interval FROM room
+            SELECT upload.id, user_id, $2, 'upload', upload.key, upload.reserved, now() + $8::interval
+            FROM room, unnest($5::uuid[], $6::text[], $7::bigint[]) AS upload (id, key, reserved)
             RETURNING true
             """,
             account.user_id,
             account.kind,
-            amount,
+            sum(upload.reserved for upload in uploads),
             account.quota,
-            intent_id,
-            key,
+            [upload.id for upload in uploads],
+            [upload.key for upload in uploads],
+            [upload.reserved for upload in uploads],
             lease,
         )
         is True
@@ -74,8 +74,8 @@ async def renew(conn: Connection, intent_ids: Sequence[UUID], lease: timedelta) 
     )
 
 
-async def doom(conn: Connection, intent_id: UUID, lease: timedelta) -> str | None:
-    """End an upload without a row, and give its reservation back.
+async def doom(conn: Connection, intent_id: UUID, lease: timedelta, *, abandoned: bool = False) -> str | None:
+    """End an upload without a row, and give its reservation back; with ``abandoned`` only once its lease has ended.
 
     Gives the key of the blob that has to go; None if the upload was committed after all, or somebody else ended it.
     """
@@ -83,7 +83,7 @@ async def doom(conn: Connection, intent_id: UUID, lease: timedelta) -> str | Non
         """
         WITH upload AS (
             SELECT id, user_id, kind, reserved_bytes FROM storage_intents
-            WHERE id = $1 AND state = 'upload'
+            WHERE id = $1 AND state = 'upload' AND (lease_until <= now() OR NOT $3)
             FOR UPDATE
         ), room AS (
             UPDATE storage_usage AS usage SET reserved_bytes = usage.reserved_bytes - upload.reserved_bytes
@@ -97,6 +97,7 @@ async def doom(conn: Connection, intent_id: UUID, lease: timedelta) -> str | Non
         """,
         intent_id,
         lease,
+        abandoned,
     )
     return key
 

@@ -1,7 +1,7 @@
 """Takes bytes in: an intent first, then the bytes, then the row that the caller writes, else nothing is left."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Final, TypeVar
@@ -11,11 +11,10 @@ import asyncpg
 import structlog
 
 from adiuva.blobs.protocol import BlobStore
-from adiuva.clock import new_id
 from adiuva.database import Database
 from adiuva.errors import AdiuvaError, InvalidRequestError, QuotaExceededError, UnavailableError
 from adiuva.storage.uploads import queries
-from adiuva.storage.uploads.models import Account, Body, Upload, Used
+from adiuva.storage.uploads.models import Account, Body, Upload, Used, Wanted
 
 log = structlog.get_logger(__name__)
 
@@ -60,34 +59,23 @@ class Uploads:
             task.cancel()
 
     @asynccontextmanager
-    async def open(
-        self, account: Account, *, name: str, length: int | None, replaces: int = 0
-    ) -> AsyncIterator[Upload]:
-        """Reserve room for an upload; unless it is committed inside, nothing of it is left after.
-
-        ``name`` is the blob's key without its owner and its revision.
+    async def open(self, account: Account, wanted: Sequence[Wanted]) -> AsyncIterator[Sequence[Upload]]:
+        """Reserve room for uploads, for all of them or for none; what is not committed inside leaves nothing behind.
 
         Raises:
             QuotaExceededError: there is no room.
             UnavailableError: nobody can say whether there is.
         """
-        intent_id = new_id()
-        upload = Upload(
-            id=intent_id,
-            account=account,
-            key=f"{account.user_id}/{name}.{intent_id.hex}",
-            reserved=max(0, (length or 0) - replaces),
-            replaces=replaces,
-        )
-        await self._reserve(upload)
-        self._running.add(upload.id)
+        uploads = [Upload.of(account, one) for one in wanted]
+        await self._reserve(account, uploads)
+        self._running.update(upload.id for upload in uploads)
         self.reached("begun")
         try:
-            yield upload
+            yield uploads
         finally:
-            self._running.discard(upload.id)
-            if not upload.committed:
-                await asyncio.shield(self._in_background(self._give_back(upload)))
+            self._running.difference_update(upload.id for upload in uploads)
+            if failed := [upload for upload in uploads if not upload.committed]:
+                await asyncio.shield(self._in_background(self._give_back(failed)))
 
     async def receive(self, upload: Upload, body: Body) -> int:
         """Store what comes; gives its size.
@@ -123,12 +111,10 @@ class Uploads:
 
         return await _answered(ask())
 
-    async def _reserve(self, upload: Upload) -> None:
+    async def _reserve(self, account: Account, uploads: Sequence[Upload]) -> None:
         async def ask() -> bool:
             async with self.database.acquire() as conn:
-                return await queries.reserve(
-                    conn, upload.account, intent_id=upload.id, key=upload.key, amount=upload.reserved, lease=self.lease
-                )
+                return await queries.reserve(conn, account, uploads, self.lease)
 
         if not await _answered(ask()):
             raise QuotaExceededError
@@ -158,11 +144,12 @@ class Uploads:
                 return
         raise QuotaExceededError
 
-    async def _give_back(self, upload: Upload) -> None:
+    async def _give_back(self, uploads: Sequence[Upload]) -> None:
         async with self.database.acquire() as conn:
-            key = await queries.doom(conn, upload.id, self.lease)
-        if key is not None:
-            self.clear_away(upload.id, key)  # whoever waits for the answer need not wait for the store
+            doomed = [(upload.id, await queries.doom(conn, upload.id, self.lease)) for upload in uploads]
+        for intent_id, key in doomed:
+            if key is not None:
+                self.clear_away(intent_id, key)  # whoever waits for the answer need not wait for the store
 
     async def _delete(self, intent_id: UUID, key: str) -> None:
         await self.blobs.delete(key)
