@@ -135,6 +135,7 @@ async def plant(client: Client, vault: Vault, marks: Marks, folder: Path) -> Non
     assert len(await vault.vectors.search(EMBEDDING, top=50)) == 10
     await vault.rotate()
     await vault.reencrypt("notes", "files")
+    assert len([change async for changes in vault.sync.since() for change in changes.items]) == 20
     for text in texts[35:]:
         await talk(client, text)
 
