@@ -35,7 +35,7 @@ async def test_another_device_catches_up(vault: Vault, device: Any) -> None:
 
 
 async def test_more_changes_than_a_page_come_once_each(vault: Vault) -> None:
-    ids = [(await vault.records.create("tasks", b"")).id for _ in range(205)]
+    ids = [record.id for record in await vault.records.create_many("tasks", [b""] * 205)]
     changes, _ = await all_since(vault)
     assert [change.id for change in changes] == ids
 
