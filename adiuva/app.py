@@ -6,6 +6,8 @@ import aiohttp
 from aiohttp import web
 
 from adiuva import health
+from adiuva.account import handlers as account_handlers
+from adiuva.account.service import ACCOUNTS, Accounts
 from adiuva.auth import handlers as auth_handlers
 from adiuva.auth.service import AUTH, Auth
 from adiuva.auth.socket_watch import SOCKETS, SocketWatch
@@ -36,7 +38,7 @@ from adiuva.storage.batch import handlers as record_batch_handlers
 from adiuva.storage.batch.service import BATCH, Batch
 from adiuva.storage.changes import handlers as change_handlers
 from adiuva.storage.changes.feed import FEED, Feed
-from adiuva.storage.housekeeping.housekeeper import Housekeeper
+from adiuva.storage.housekeeping.housekeeper import HOUSEKEEPER, Housekeeper
 from adiuva.storage.keys import BLOBS, UPLOADS
 from adiuva.storage.service import RECORDS, Records
 from adiuva.storage.uploads.service import Uploads
@@ -69,12 +71,13 @@ def create_app(
     if model is not None:
         app[MODEL] = model
     app.cleanup_ctx.extend(
-        [_limiter, _database, _auth, _http, _blobs, _storage, _vectors, _model, _actors, _batches, _sockets]
+        [_limiter, _database, _auth, _http, _blobs, _storage, _vectors, _accounts, _model, _actors, _batches, _sockets]
     )
     app.on_shutdown.append(_say_goodbye)
     for routes in (
         health.ROUTES,
         auth_handlers.ROUTES,
+        account_handlers.ROUTES,
         billing_handlers.ROUTES,
         chat_handlers.ROUTES,
         batch_handlers.ROUTES,
@@ -137,7 +140,7 @@ async def _storage(app: web.Application) -> AsyncIterator[None]:
     app[RECORDS] = Records(database=app[DATABASE], uploads=uploads)
     app[BATCH] = Batch(database=app[DATABASE], uploads=uploads)
     app[BACKUPS] = Backups(database=app[DATABASE], uploads=uploads)
-    housekeeper = Housekeeper(
+    housekeeper = app[HOUSEKEEPER] = Housekeeper(
         database=app[DATABASE], blobs=app[BLOBS], lease_seconds=app[SETTINGS].upload_lease_seconds
     )
     await uploads.start()
@@ -148,6 +151,15 @@ async def _storage(app: web.Application) -> AsyncIterator[None]:
     await feed.stop()
     await housekeeper.stop()
     await uploads.stop()
+
+
+async def _accounts(app: web.Application) -> AsyncIterator[None]:
+    accounts = app[ACCOUNTS] = Accounts(
+        auth=app[AUTH], database=app[DATABASE], housekeeper=app[HOUSEKEEPER], vectors=app[VECTORS].store
+    )
+    await accounts.start()
+    yield
+    await accounts.stop()
 
 
 async def _model(app: web.Application) -> AsyncIterator[None]:

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent.parent
 TABLE = """
 GET    /api/v1/agents                 private  user
 DELETE /api/v1/auth/sessions/{id}     private  user
+DELETE /api/v1/auth/me                private  user
 GET    /api/v1/auth/me                private  user
 GET    /api/v1/auth/sessions          private  user
 POST   /api/v1/auth/login             public   login

@@ -3,6 +3,7 @@
 from typing import Self
 
 from adiuva.client.backups import Backups
+from adiuva.client.changes import Sync
 from adiuva.client.connection import Connection
 from adiuva.client.keyring import Keyring
 from adiuva.client.keys import Keys
@@ -20,6 +21,7 @@ class Vault:
         self.records = Records(connection, keys)
         self.backups = Backups(connection, keys)
         self.vectors = Vectors(connection, keys)
+        self.sync = Sync(connection, keys)
 
     @classmethod
     async def open(cls, connection: Connection, passphrase: str, cost: Cost, newest_key: int) -> Self:

@@ -36,7 +36,7 @@ def settings(settings: Settings) -> Settings:
 
 
 @pytest.fixture
-async def server(aiohttp_server: Callable[[web.Application], Awaitable[TestServer]], settings: Settings) -> str:
+async def server(settings: Settings, aiohttp_server: Callable[[web.Application], Awaitable[TestServer]]) -> str:
     """The URL of a server."""
     return str((await aiohttp_server(create_app(settings))).make_url("/"))
 

@@ -28,10 +28,11 @@ async def test_the_example_runs(server: str, client: Client, tmp_path: Path, mon
         "passphrase": "the server never sees this one",
         "embed": embed,
     }
-    exec(f"async def example():\n{textwrap.indent(code, '    ')}\n    return record, data, found", names)
+    exec(f"async def example():\n{textwrap.indent(code, '    ')}\n    return record, data, found, cursor", names)
     example: Callable[[], Awaitable[Any]] = names["example"]
-    record, data, found = await example()
+    record, data, found, cursor = await example()
     assert data == b"{}"
+    assert int(cursor) > 0
     assert [item.id for item in found] == [record.id]
     assert (tmp_path / "restored.db").read_bytes() == b"the app's own database"
 

@@ -116,7 +116,8 @@ def found(patterns: dict[str, bytes], places: list[tuple[str, bytes]]) -> list[t
 async def plant(client: Client, vault: Vault, marks: Marks, folder: Path) -> None:
     """50 texts, each somewhere else."""
     texts = [marks.text(number) for number in range(TEXTS)]
-    for text in texts[:15]:
+    await vault.records.create_many("notes", [text.encode() for text in texts[:5]])
+    for text in texts[5:15]:
         record = await vault.records.create("notes", text.encode())
         await vault.records.replace("notes", record.id, text[::-1].encode())
         await vault.records.replace("notes", record.id, text.encode())
@@ -135,6 +136,7 @@ async def plant(client: Client, vault: Vault, marks: Marks, folder: Path) -> Non
     assert len(await vault.vectors.search(EMBEDDING, top=50)) == 10
     await vault.rotate()
     await vault.reencrypt("notes", "files")
+    assert len([change async for changes in vault.sync.since() for change in changes.items]) == 20
     for text in texts[35:]:
         await talk(client, text)
 

@@ -76,9 +76,18 @@ async def test_a_file_that_is_not_whole_leaves_what_was_there(client: Client, va
     assert "back" not in " ".join(_names(tmp_path) - {"back"})
 
 
-async def test_more_records_than_a_page_are_listed(vault: Vault) -> None:
-    ids = {(await vault.records.create("tasks", b"")).id for _ in range(205)}
-    assert {record.id async for record in vault.records.list("tasks")} == ids
+async def test_many_records_are_stored_in_a_few_requests_and_listed_by_pages(vault: Vault) -> None:
+    records = await vault.records.create_many("tasks", [b"%d" % number for number in range(205)])
+    assert await vault.records.get("tasks", records[170].id) == b"170"
+    listed = [record async for record in vault.records.list("tasks")]
+    assert sorted(listed, key=lambda record: record.id) == sorted(records, key=lambda record: record.id)
+    assert await vault.records.create_many("tasks", []) == []
+
+
+async def test_a_record_of_a_batch_that_is_too_large_is_told_of(vault: Vault) -> None:
+    assert len(await vault.records.create_many("tasks", [bytes(262_095)])) == 1
+    with pytest.raises(ServerError):
+        await vault.records.create_many("tasks", [bytes(262_096)])
 
 
 async def test_another_passphrase_opens_nothing(vault: Vault, device: Any) -> None:

@@ -134,10 +134,12 @@ def test_a_server_killed_in_the_middle_of_50_changes_goes_on_as_if_nothing_had_b
 async def _change_until_killed(served: Served, token: str, allowed: dict[str, set[str]], rng: random.Random) -> None:
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/octet-stream"}
     url = f"{served.url}{API}/storage/records"
+    answered, enough = 0, rng.randrange(10, 40)
 
     async def change(session: aiohttp.ClientSession, record_id: str | None) -> None:
         content = rng.randbytes(rng.randrange(300_000))
         checksum = hashlib.sha256(content).hexdigest()
+        nonlocal answered
         method = rng.choice(["PUT", "PUT", "DELETE"]) if record_id else "POST"
         result = "" if method == "DELETE" else checksum
         if record_id:
@@ -149,6 +151,9 @@ async def _change_until_killed(served: Served, token: str, allowed: dict[str, se
                 if answer.status in {200, 201, 204}:
                     made = record_id or (await answer.json())["id"]
                     allowed[made] = {result}
+                answered += 1
+                if answered == enough:
+                    served.process.send_signal(signal.SIGKILL)
         except (aiohttp.ClientError, ConnectionError):
             pass
 
@@ -156,10 +161,7 @@ async def _change_until_killed(served: Served, token: str, allowed: dict[str, se
         known = [record_id for record_id, may in allowed.items() if "" not in may][:25]
         changes = [change(session, record_id) for record_id in [*known, *[None] * (50 - len(known))]]
         rng.shuffle(changes)
-        running = asyncio.gather(*changes)
-        await asyncio.sleep(rng.uniform(0.1, 0.25))
-        served.process.send_signal(signal.SIGKILL)
-        await running
+        await asyncio.gather(*changes)
     served.process.wait()
 
 

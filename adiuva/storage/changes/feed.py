@@ -3,7 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final, Protocol
 
 import asyncpg
@@ -16,6 +16,7 @@ from adiuva.storage.queries import CHANNEL
 log = structlog.get_logger(__name__)
 
 RETRY_SECONDS: Final = 1.0
+START_SECONDS: Final = 5.0
 PROBE_SECONDS: Final = 15.0  # a connection that died silently is noticed by then
 
 
@@ -36,11 +37,15 @@ class Feed:
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
         self._listeners: defaultdict[str, set[Listener]] = defaultdict(set)
+        self._begun = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Begin to listen."""
+        """Begin to listen; that it cannot be begun at once stops nobody."""
         self._task = asyncio.create_task(self._loop(), name="storage: changes")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(START_SECONDS):
+                await self._begun.wait()
 
     async def stop(self) -> None:
         """Stop listening."""
@@ -73,6 +78,7 @@ class Feed:
             lost = asyncio.Event()
             connection.add_termination_listener(lambda _: lost.set())
             await connection.add_listener(CHANNEL, self._heard)
+            self._begun.set()
             self._tell_all()
             while not lost.is_set():
                 try:

@@ -7,6 +7,7 @@ from typing import Final
 
 import asyncpg
 import structlog
+from aiohttp import web
 
 from adiuva import clock
 from adiuva.blobs.protocol import BlobStore
@@ -138,3 +139,6 @@ class Housekeeper:
             except Exception as error:  # noqa: BLE001 - the next round may go well
                 log.error("housekeeping failed", error=type(error).__name__)  # noqa: TRY400 - no message in the log
             await asyncio.sleep(self._pause)
+
+
+HOUSEKEEPER = web.AppKey("housekeeper", Housekeeper)
