@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
+from typing import Any
 
 import structlog
 from aiohttp import web
@@ -14,6 +15,8 @@ from adiuva.web.problems import X_REQUEST_ID, problem
 
 _Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
+# As much as a JSON body may have: a query that is too long for its field is told so like any other.
+MAX_LINE_BYTES = 2**20 + 2**14
 SILENT_SECONDS = 4.0  # from the connection to the end of its first request's headers
 
 log = structlog.get_logger(__name__)
@@ -21,6 +24,9 @@ log = structlog.get_logger(__name__)
 
 class Runner(web.AppRunner):
     """``web.AppRunner``, with problems for requests that are no HTTP."""
+
+    def __init__(self, app: web.Application, **kwargs: Any) -> None:
+        super().__init__(app, max_line_size=MAX_LINE_BYTES, **kwargs)
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
