@@ -155,7 +155,7 @@ class RangeNotSatisfiableError(AdiuvaError):
 
     code = "range_not_satisfiable"
 
-    def __init__(self, size: int = 0) -> None:
+    def __init__(self, size: int) -> None:
         """``size`` is how many bytes there are."""
         self.size = size
         super().__init__()

@@ -79,14 +79,6 @@ async def insert_record(
     )
 
 
-async def lock_usage(conn: Connection, user_id: UUID) -> None:
-    """Let changes of one user's records wait for each other; to be called in the transaction, before the change.
-
-    Else a statement that waited for the counter would reckon with the size that the record had when it began.
-    """
-    await conn.execute("SELECT FROM storage_usage WHERE user_id = $1 AND kind = 'records' FOR UPDATE", user_id)
-
-
 async def replace_record(
     conn: Connection,
     *,

@@ -90,8 +90,7 @@ class Records:
         wanted = Wanted(name=f"{old.table}/{record_id}", length=body.length, replaces=old.size_bytes)
         async with self.uploads.open(account, [wanted]) as [upload]:
             size = await self.uploads.receive(upload, body)
-            async with self.database.acquire() as conn, conn.transaction():
-                await queries.lock_usage(conn, principal.user_id)
+            async with self.database.acquire() as conn:
                 replaced = await queries.replace_record(
                     conn,
                     intent_id=upload.id,
@@ -119,8 +118,7 @@ class Records:
             NotFoundError: there is no such record.
             PreconditionFailedError: it has another checksum.
         """
-        async with self.database.acquire() as conn, conn.transaction():
-            await queries.lock_usage(conn, principal.user_id)
+        async with self.database.acquire() as conn:
             doomed = await queries.delete_record(
                 conn,
                 intent_id=new_id(),
