@@ -1,1 +1,0 @@
-"""Encrypted storage: records, their quota, and what keeps bytes and rows in agreement."""

@@ -1,1 +1,0 @@
-"""Many small records in one request and one transaction."""

@@ -1,1 +1,0 @@
-"""What puts bytes and rows in agreement again after a crash, and what looks whether they are."""
