@@ -58,7 +58,7 @@ class Upload:
             id=revision,
             account=account,
             key=f"{account.user_id}/{wanted.name}.{revision.hex}",
-            reserved=max(0, (wanted.length or 0) - wanted.replaces),
+            reserved=0 if account.quota is None else max(0, (wanted.length or 0) - wanted.replaces),
             replaces=wanted.replaces,
         )
 

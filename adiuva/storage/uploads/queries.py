@@ -15,10 +15,10 @@ async def reserve(conn: Connection, account: Account, uploads: Sequence[Upload],
             """
             WITH room AS (
                 INSERT INTO storage_usage AS usage (user_id, kind, reserved_bytes)
-                SELECT $1, $2, $3::bigint WHERE $3 = 0 OR $4::bigint IS NULL OR $3 <= $4
+                SELECT $1, $2, $3::bigint WHERE $3 <= $4::bigint
                 ON CONFLICT (user_id, kind) DO UPDATE
                 SET reserved_bytes = usage.reserved_bytes + excluded.reserved_bytes
-                WHERE $3 = 0 OR $4 IS NULL OR usage.used_bytes + usage.reserved_bytes + $3 <= $4
+                WHERE usage.used_bytes + usage.reserved_bytes + $3 <= $4
                 RETURNING user_id
             )
             INSERT INTO storage_intents (id, user_id, kind, state, blob_key, reserved_bytes, lease_until)
@@ -39,6 +39,25 @@ async def reserve(conn: Connection, account: Account, uploads: Sequence[Upload],
     )
 
 
+async def begin(conn: Connection, account: Account, uploads: Sequence[Upload], lease: timedelta) -> None:
+    """Write down that uploads begin for which nothing has to be reserved; the counter's row is not locked for that."""
+    await conn.execute(
+        """
+        WITH counter AS (
+            INSERT INTO storage_usage (user_id, kind) VALUES ($1, $2) ON CONFLICT DO NOTHING
+        )
+        INSERT INTO storage_intents (id, user_id, kind, state, blob_key, reserved_bytes, lease_until)
+        SELECT upload.id, $1, $2, 'upload', upload.key, 0, now() + $5::interval
+        FROM unnest($3::uuid[], $4::text[]) AS upload (id, key)
+        """,
+        account.user_id,
+        account.kind,
+        [upload.id for upload in uploads],
+        [upload.key for upload in uploads],
+        lease,
+    )
+
+
 async def reserve_more(conn: Connection, account: Account, *, intent_id: UUID, amount: int) -> bool:
     """Reserve more for an upload that runs; False if there is no room, or the upload has lost its lease."""
     return (
@@ -50,7 +69,7 @@ async def reserve_more(conn: Connection, account: Account, *, intent_id: UUID, a
                 UPDATE storage_usage AS usage SET reserved_bytes = usage.reserved_bytes + $4
                 FROM upload
                 WHERE usage.user_id = $2 AND usage.kind = $3
-                    AND ($5::bigint IS NULL OR usage.used_bytes + usage.reserved_bytes + $4 <= $5)
+                    AND usage.used_bytes + usage.reserved_bytes + $4 <= $5
                 RETURNING true
             )
             UPDATE storage_intents SET reserved_bytes = reserved_bytes + $4 FROM room WHERE id = $1 RETURNING true

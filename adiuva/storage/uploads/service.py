@@ -114,6 +114,9 @@ class Uploads:
     async def _reserve(self, account: Account, uploads: Sequence[Upload]) -> None:
         async def ask() -> bool:
             async with self.database.acquire() as conn:
+                if not any(upload.reserved for upload in uploads):
+                    await queries.begin(conn, account, uploads, self.lease)
+                    return True
                 return await queries.reserve(conn, account, uploads, self.lease)
 
         if not await _answered(ask()):
@@ -127,7 +130,7 @@ class Uploads:
                 self.reached("receiving")
             received += len(chunk)
             missing = received - upload.replaces - upload.reserved
-            if missing > 0:
+            if missing > 0 and upload.account.quota is not None:
                 await self._reserve_more(upload, missing)
             yield chunk
             idle.reschedule(clock() + IDLE_SECONDS)
