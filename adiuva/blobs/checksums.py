@@ -11,18 +11,21 @@ INLINE = 64 * 2**10
 """Up to so many bytes are hashed at once: a thread would take longer."""
 
 
+_BATCH = 2**19  # bytes that one hop to a thread hashes
+
+
 class Sha256:
     """The checksum of bytes that come in pieces; one call at a time."""
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
 
-    def update(self, chunks: Sequence[bytes]) -> None:
+    def update(self, chunks: Sequence[bytes | memoryview]) -> None:
         """Take ``chunks`` in, in this thread; the interpreter is free meanwhile."""
         for chunk in chunks:
             self._hash.update(chunk)
 
-    async def take(self, chunks: Sequence[bytes]) -> None:
+    async def take(self, chunks: Sequence[bytes | memoryview]) -> None:
         """Take ``chunks`` in without holding up the event loop."""
         if sum(map(len, chunks)) <= INLINE:
             self.update(chunks)
@@ -44,19 +47,24 @@ class Sha256:
 
 
 async def verified(chunks: AsyncIterator[bytes], sha256: str) -> AsyncIterator[bytes]:
-    """``chunks``, of which the last one comes only once all have the checksum ``sha256``.
+    """``chunks``, of which the last ones come only once all have the checksum ``sha256``.
 
-    So bytes that changed in the store are never passed on as a whole.
+    So bytes that changed in the store are never passed on as a whole. Holds little more than a MiB.
 
     Raises:
         BlobDamagedError: They have another checksum.
     """
-    hashed, last = Sha256(), b""
+    hashed, known, new, size = Sha256(), list[bytes](), list[bytes](), 0
     async for chunk in chunks:
-        await hashed.take([chunk])
-        if last:
-            yield last
-        last = chunk
+        new.append(chunk)
+        size += len(chunk)
+        if size >= _BATCH:
+            for piece in known:
+                yield piece
+            await hashed.take(new)
+            known, new, size = new, [], 0
+    await hashed.take(new)
     if not hashed.is_(sha256):
         raise BlobDamagedError
-    yield last
+    for piece in known + new:
+        yield piece

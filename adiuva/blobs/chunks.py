@@ -7,6 +7,9 @@ SMALL = 64 * 2**10
 """Bytes up to which one copy costs less than a call for each piece."""
 
 
+_SENT = 256 * 2**10  # bytes; what is given to a connection at a time
+
+
 class Pieces:
     """A stream, taken in parts of a size that is asked for each time: the pieces that came, hardly copied."""
 
@@ -27,18 +30,32 @@ class Pieces:
         return self._size > size
 
     async def take(self, size: int) -> list[bytes]:
-        """The next ``size`` bytes; fewer where the stream has ended."""
-        await self._hold(size)
+        """The next ``size`` bytes as the pieces that came; fewer where the stream has ended."""
         taken: list[bytes] = []
-        while size and self._held:
-            piece = self._held.popleft()
-            if len(piece) > size:
-                self._held.appendleft(piece[size:])
-                piece = piece[:size]
+        while size and (piece := await self._next(size)):
             taken.append(piece)
             size -= len(piece)
-            self._size -= len(piece)
         return taken
+
+    async def fill(self, buffer: bytearray) -> int:
+        """Copy the next bytes into ``buffer``; how many they are: fewer than it holds where the stream has ended."""
+        filled = 0
+        while piece := await self._next(len(buffer) - filled):
+            buffer[filled : filled + len(piece)] = piece
+            filled += len(piece)
+        return filled
+
+    async def _next(self, most: int) -> bytes:
+        if most:
+            await self._hold(1)
+        if not most or not self._held:
+            return b""
+        piece = self._held.popleft()
+        if len(piece) > most:
+            self._held.appendleft(piece[most:])
+            piece = piece[:most]
+        self._size -= len(piece)
+        return piece
 
     async def _hold(self, size: int) -> None:
         while self._size < size and not self._over:
@@ -53,17 +70,23 @@ class Pieces:
 
 
 class Body:
-    """Pieces as the body of a request, which can be sent more than once."""
+    """Bytes as the body of a request, which can be sent more than once."""
 
-    def __init__(self, pieces: Sequence[bytes]) -> None:
-        self._size = sum(map(len, pieces))
-        self.pieces: Sequence[bytes] = [b"".join(pieces)] if self._size <= SMALL else pieces
+    def __init__(self, pieces: Sequence[bytes] | memoryview) -> None:
+        if isinstance(pieces, memoryview):
+            self._size = len(pieces)
+            self.pieces: Sequence[bytes | memoryview] = [
+                pieces[start : start + _SENT] for start in range(0, self._size, _SENT)
+            ]
+        else:
+            self._size = sum(map(len, pieces))
+            self.pieces = [b"".join(pieces)] if self._size <= SMALL else pieces
 
     def __len__(self) -> int:
         """Its size in bytes."""
         return self._size
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    async def __aiter__(self) -> AsyncIterator[bytes | memoryview]:
         """What aiohttp sends."""
         for piece in self.pieces:
             yield piece

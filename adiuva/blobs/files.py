@@ -95,7 +95,7 @@ class FileStore:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         except OSError as error:
-            log.exception("the folder of the blobs is out of order", folder=str(self._folder))
+            log.error("the folder of the blobs is out of order", folder=str(self._folder), reason=error.strerror)  # noqa: TRY400
             raise BlobStoreUnavailableError(retry_after=_RETRY_SECONDS) from error
 
     async def _run_to_its_end(self, work: Callable[[], None]) -> None:

@@ -47,7 +47,7 @@ class S3Store:
         """See ``BlobStore``."""
         checked(key)
         pieces = Pieces(chunks)
-        if await pieces.more_than(PART if size and size > SINGLE else SINGLE):
+        if await pieces.more_than(0 if size and size > SINGLE else SINGLE):
             return await self._put_in_parts(key, pieces, self._largest if size is None else size, sha256)
         block, hashed = await pieces.take(SINGLE), Sha256()
         await hashed.take(block)
@@ -157,18 +157,18 @@ class S3Store:
                 yield block
 
     async def _put_in_parts(self, key: str, pieces: Pieces, expected: int, sha256: str) -> int:
-        part_size = max(PART, -(-expected // _MAX_PARTS))
+        buffer = bytearray(max(PART, -(-expected // _MAX_PARTS)))
         async with self._calls.guarded("begin parts"):
             upload = (await self._calls.call("create_multipart_upload", Key=key, **_ENCRYPTED))["UploadId"]
         self._running.add(upload)
         try:
             hashed, tags, size = Sha256(), list[str](), 0
-            while block := await pieces.take(part_size):
-                body = Body(block)
-                size += len(body)
-                hashing = asyncio.create_task(hashed.take(block))
+            while filled := await pieces.fill(buffer):
+                block = memoryview(buffer)[:filled]
+                size += filled
+                hashing = asyncio.create_task(hashed.take([block]))
                 try:
-                    tags.append(await self._put_part(key, upload, len(tags) + 1, body))
+                    tags.append(await self._put_part(key, upload, len(tags) + 1, Body(block)))
                 finally:
                     await hashing
             hashed.expect(sha256)

@@ -28,6 +28,11 @@ class Bucket:
     endpoint_url: str = ""
     create: bool = False  # when it is missing
 
+    @property
+    def path_style(self) -> bool:
+        """Whether its name is no part of the host's: MinIO and its like, or a dot that no certificate covers."""
+        return bool(self.endpoint_url) or "." in self.name
+
 
 @frozen(kw_only=True)
 class _Opened:
@@ -104,7 +109,9 @@ class Calls:
                 "s3",
                 region_name=self.bucket.region or (None if session.get_config_variable("region") else "us-east-1"),
                 endpoint_url=self.bucket.endpoint_url or None,
-                config=config(path_style=bool(self.bucket.endpoint_url)),
+                # Without TLS there is nothing to verify, and no need to load a hundred certificates.
+                verify=False if self.bucket.endpoint_url.startswith("http://") else None,
+                config=config(path_style=self.bucket.path_style),
             )
         )
         if self.bucket.create:
@@ -130,7 +137,7 @@ def _session(read_seconds: float) -> Any:
             # Bodies have a checksum of their own; a second one would cost as much again.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
-            s3={"payload_signing_enabled": False} | ({"addressing_style": "path"} if path_style else {}),
+            s3={"payload_signing_enabled": False, "addressing_style": "path" if path_style else "virtual"},
             warm_up_loader_caches=True,
         )
 

@@ -10,16 +10,18 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
 from typing import Any, Final, Self
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
+from urllib.request import getproxies
 
 import aiohttp
 from aiohttp import hdrs
-from attrs import define
+from attrs import define, field
 from yarl import URL
 
 from adiuva.blobs.chunks import Body
 
 UNSIGNED: Final = "UNSIGNED-PAYLOAD"
+_SUCCESS: Final = {200, 204, 206}
 _READ_BUFFER: Final = 256 * 2**10  # bytes; fewer and larger pieces than by default
 
 
@@ -31,6 +33,10 @@ class DirectLane:
     region: str
     credentials: Any
     http: aiohttp.ClientSession
+    _usual: Mapping[str, str] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._usual = {"Accept-Encoding": "identity", "Host": urlsplit(self.base).netloc}
 
     @classmethod
     async def open(cls, session: Any, client: Any, bucket: str, limits: aiohttp.ClientTimeout) -> Self | None:
@@ -40,16 +46,17 @@ class DirectLane:
             return None
         # The address as botocore finds it: endpoint, path style or not, partition.
         address = await client.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "k"})
-        tls = await asyncio.to_thread(_tls, session.get_config_variable("ca_bundle"))
+        base = address.partition("?")[0].removesuffix("k")
+        ca_bundle = session.get_config_variable("ca_bundle")
+        tls = await asyncio.to_thread(_tls, ca_bundle) if base.startswith("https:") else True
         http = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ssl=tls),
             timeout=limits,
             auto_decompress=False,
             skip_auto_headers={hdrs.CONTENT_TYPE, hdrs.ACCEPT_ENCODING},
-            trust_env=True,
+            trust_env=bool(getproxies()),  # which are looked up for each request
             read_bufsize=_READ_BUFFER,
         )
-        base = address.partition("?")[0].removesuffix("k")
         return cls(base=base, region=client.meta.region_name, credentials=credentials, http=http)
 
     async def request(
@@ -66,7 +73,7 @@ class DirectLane:
         from botocore.awsrequest import AWSRequest
 
         url = self.base + key + (f"?{urlencode(query)}" if query else "")
-        request = AWSRequest(method=method, url=url, headers={"Accept-Encoding": "identity", **(headers or {})})
+        request = AWSRequest(method=method, url=url, headers={**self._usual, **(headers or {})})
         request.context["payload_sha256"] = sha256
         credentials = await self.credentials.get_frozen_credentials()
         _signer()(credentials, "s3", self.region).add_auth(request)
@@ -76,8 +83,10 @@ class DirectLane:
             signed[hdrs.CONTENT_LENGTH] = str(len(body))
             data = body.pieces[0] if len(body.pieces) == 1 else body
         with suppress(aiohttp.ClientError, TimeoutError, OSError):
-            answer = await self.http.request(method, URL(url, encoded=True), headers=signed, data=data)
-            if answer.ok and not answer.history:
+            answer = await self.http.request(
+                method, URL(url, encoded=True), headers=signed, data=data, allow_redirects=False
+            )
+            if answer.status in _SUCCESS:
                 return answer
             answer.close()
         return None

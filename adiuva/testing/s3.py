@@ -82,9 +82,11 @@ class S3Way:
     url: str = ""
     _runner: web.ServerRunner | None = None
     _port: int = 0
+    _closing: asyncio.Event = field(factory=asyncio.Event)
 
     async def open(self) -> None:
         """Listen, at the same address each time."""
+        self._closing.clear()
         self._runner = web.ServerRunner(web.Server(self._answer, access_log=None), shutdown_timeout=0)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self._port)
@@ -94,6 +96,7 @@ class S3Way:
 
     async def close(self) -> None:
         """Be gone: connections are refused."""
+        self._closing.set()
         if self._runner:
             await self._runner.cleanup()
             self._runner = None
@@ -102,17 +105,20 @@ class S3Way:
         self.seen.append((request.method, request.query_string))
         kind = next((fault.kind for fault in self.faults if fault.meets(request)), None)
         if kind == "stall":  # takes nothing
-            await asyncio.Event().wait()
+            await self._closing.wait()
+            _abort(request)
         if kind == "hang":  # takes all, answers nothing
             await _invite(request)
             await request.content.read()
-            await asyncio.Event().wait()
+            await self._closing.wait()
+            _abort(request)
         if kind == "reset":
             await _invite(request)
             await request.content.readany()
             _abort(request)
         if kind in {"503", "403"}:
-            await request.content.readany()
+            if not request.headers.get("Expect"):
+                await request.content.read()
             code = "SlowDown" if kind == "503" else "AccessDenied"
             return web.Response(status=int(kind), text=f"<Error><Code>{code}</Code></Error>", content_type="text/xml")
         return await self._pass_on(request, kind)
