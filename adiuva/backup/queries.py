@@ -55,9 +55,14 @@ async def delete_backup(
         """
         WITH old AS (
             SELECT id, blob_key, size_bytes FROM backup_metadata WHERE user_id = $2 AND id = $3 FOR UPDATE
+        ), counter AS (
+            SELECT usage.used_bytes - old.size_bytes AS used
+            FROM storage_usage AS usage, old
+            WHERE usage.user_id = $2 AND usage.kind = 'backups'
+            FOR UPDATE OF usage
         ), usage AS (
-            UPDATE storage_usage AS usage SET used_bytes = used_bytes - old.size_bytes
-            FROM old
+            UPDATE storage_usage AS usage SET used_bytes = counter.used
+            FROM counter
             WHERE usage.user_id = $2 AND usage.kind = 'backups'
             RETURNING usage.user_id
         ), gone AS (

@@ -2,6 +2,9 @@
 
 Locks are taken in one order: intent, record, usage. The usage row's lock is held from when a change gets its number to
 the commit, so that nobody sees a change before all those with lower numbers.
+
+What is subtracted was read under a lock, and so has to be what it is subtracted from: PostgreSQL checks the constraints
+of an UPDATE that waited for a lock with what was there before, too. Hence ``counter``.
 """
 
 from collections.abc import Sequence
@@ -106,17 +109,21 @@ async def replace_record(
             SELECT blob_key, size_bytes FROM storage_records
             WHERE user_id = $2 AND id = $3 AND ($7::text[] IS NULL OR checksum = ANY($7))
             FOR UPDATE
+        ), counter AS (
+            SELECT
+                usage.used_bytes + $5::bigint - old.size_bytes AS used,
+                usage.reserved_bytes - upload.reserved_bytes AS reserved,
+                usage.last_change + 1 AS change,
+                $5 - old.size_bytes <= upload.reserved_bytes AS is_covered
+            FROM storage_usage AS usage, upload, old
+            WHERE usage.user_id = $2 AND usage.kind = 'records'
+            FOR UPDATE OF usage
         ), usage AS (
             UPDATE storage_usage AS usage
-            SET used_bytes = used_bytes + $5::bigint - old.size_bytes,
-                reserved_bytes = usage.reserved_bytes - upload.reserved_bytes,
-                last_change = last_change + 1
-            FROM upload, old
-            WHERE usage.user_id = $2 AND usage.kind = 'records' AND (
-                $6::bigint IS NULL
-                OR $5 - old.size_bytes <= upload.reserved_bytes
-                OR used_bytes + usage.reserved_bytes - upload.reserved_bytes + $5 - old.size_bytes <= $6
-            )
+            SET used_bytes = counter.used, reserved_bytes = counter.reserved, last_change = counter.change
+            FROM counter
+            WHERE usage.user_id = $2 AND usage.kind = 'records'
+                AND ($6::bigint IS NULL OR is_covered OR counter.used + counter.reserved <= $6)
             RETURNING usage.last_change
         ), stored AS (
             UPDATE storage_records AS record
@@ -175,10 +182,14 @@ async def delete_record(
             SELECT id, table_name, blob_key, size_bytes FROM storage_records
             WHERE user_id = $2 AND id = $3 AND ($4::text[] IS NULL OR checksum = ANY($4))
             FOR UPDATE
+        ), counter AS (
+            SELECT usage.used_bytes - old.size_bytes AS used, usage.last_change + 1 AS change
+            FROM storage_usage AS usage, old
+            WHERE usage.user_id = $2 AND usage.kind = 'records'
+            FOR UPDATE OF usage
         ), usage AS (
-            UPDATE storage_usage AS usage
-            SET used_bytes = used_bytes - old.size_bytes, last_change = last_change + 1
-            FROM old
+            UPDATE storage_usage AS usage SET used_bytes = counter.used, last_change = counter.change
+            FROM counter
             WHERE usage.user_id = $2 AND usage.kind = 'records'
             RETURNING usage.last_change
         ), gone AS (

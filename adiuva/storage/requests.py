@@ -1,5 +1,6 @@
 """What requests about bytes say in their headers and queries."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from uuid import UUID
@@ -19,6 +20,7 @@ from adiuva.storage.uploads.models import Body
 from adiuva.web.keys import SETTINGS
 
 X_CHECKSUM = "X-Checksum"
+IDLE_SECONDS = 60.0  # a client that sends nothing for so long is not waited for
 _is_uuid = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}").fullmatch
 
 
@@ -80,11 +82,17 @@ def read_body(request: web.Request, checksum_header: str = X_CHECKSUM) -> Body:
 async def _chunks(request: web.Request, limit: int) -> AsyncIterator[bytes]:
     received = 0
     try:
-        while chunk := await request.content.readany():
+        while True:
+            async with asyncio.timeout(IDLE_SECONDS):
+                chunk = await request.content.readany()
+            if not chunk:
+                return
             received += len(chunk)
             if received > limit:
                 raise PayloadTooLargeError
             yield chunk
+    except TimeoutError:
+        raise InvalidRequestError(f"Nothing came for {IDLE_SECONDS:g} s.") from None
     except (ClientError, HttpProcessingError, ConnectionError):
         message = "The body ended early, or is not encoded as the headers say."
         raise InvalidRequestError(message) from None

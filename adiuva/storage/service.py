@@ -19,11 +19,12 @@ from adiuva.errors import (
 from adiuva.storage import queries
 from adiuva.storage.errors import IdTakenError
 from adiuva.storage.models import Blob, Record, Usage, UsageOf
-from adiuva.storage.uploads.models import Account, Body, Used, Wanted
+from adiuva.storage.uploads.models import Account, Body, Upload, Used, Wanted
 from adiuva.storage.uploads.service import Uploads
 from adiuva.tiers import TIERS
 from adiuva.web.access import Principal
 
+_TRIES = 10
 _NOTHING = Used(used_bytes=0, reserved_bytes=0)
 
 
@@ -90,26 +91,35 @@ class Records:
         wanted = Wanted(name=f"{old.table}/{record_id}", length=body.length, replaces=old.size_bytes)
         async with self.uploads.open(account, [wanted]) as [upload]:
             size = await self.uploads.receive(upload, body)
+            record, old_key = await self._commit_replacement(upload, record_id, body.checksum, size, expected)
+            upload.committed = True
+        self.uploads.reached("committed")
+        self.uploads.clear_away(upload.id, old_key)
+        return record
+
+    async def _commit_replacement(
+        self, upload: Upload, record_id: UUID, checksum: str, size: int, expected: Sequence[str] | None
+    ) -> tuple[Record, str]:
+        account = upload.account
+        for _ in range(_TRIES):  # one that is deleted and made again meanwhile is found the next time
             async with self.database.acquire() as conn:
                 replaced = await queries.replace_record(
                     conn,
                     intent_id=upload.id,
-                    user_id=principal.user_id,
+                    user_id=account.user_id,
                     record_id=record_id,
-                    checksum=body.checksum,
+                    checksum=checksum,
                     size=size,
                     quota=account.quota,
                     expected=expected,
                     lease=self.uploads.lease,
                 )
-            if replaced is None:
-                now = await self._expected(principal.user_id, record_id, expected)
-                raise QuotaExceededError if size - now.size_bytes > upload.reserved else UnavailableError
-            upload.committed = True
-        record, old_key = replaced
-        self.uploads.reached("committed")
-        self.uploads.clear_away(upload.id, old_key)
-        return record
+            if replaced is not None:
+                return replaced
+            now = await self._expected(account.user_id, record_id, expected)
+            if account.quota is not None and size - now.size_bytes > upload.reserved:
+                raise QuotaExceededError
+        raise UnavailableError
 
     async def delete(self, principal: Principal, record_id: UUID, expected: Sequence[str] | None) -> None:
         """Delete a record, if its checksum is one of ``expected``; None: whatever it is.
@@ -128,8 +138,10 @@ class Records:
                 lease=self.uploads.lease,
             )
         if doomed is None:
-            await self._expected(principal.user_id, record_id, expected)
-            raise UnavailableError
+            if expected is not None:
+                await self._expected(principal.user_id, record_id, expected)
+                raise PreconditionFailedError  # it was another one a moment ago
+            raise NotFoundError
         self.uploads.reached("committed")
         self.uploads.clear_away(doomed.id, doomed.key)
 

@@ -166,7 +166,12 @@ async def assert_agreement(client: Client) -> None:
         found = await state(client)
         return bool(found["intents"] == 0 and found["rows"] == await keys(client))
 
-    await until(at_rest)
+    try:
+        await until(at_rest)
+    except TimeoutError:
+        found, stored_keys = await state(client), await keys(client)
+        rows = found.pop("rows")
+        pytest.fail(f"{found}; rows without bytes: {rows - stored_keys}; bytes without rows: {stored_keys - rows}")
     found = await state(client)
     assert found["used"] == found["sum"]
     assert found["reserved"] == 0

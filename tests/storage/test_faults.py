@@ -24,7 +24,7 @@ MIB = 2**20
 @pytest.fixture
 async def remote(start: Start, s3_way: S3Way) -> User:
     """A user of a server that keeps its blobs in S3."""
-    return await register(await start(s3_bucket=s3_way.server.bucket, s3_endpoint_url=s3_way.url))
+    return await register(await start(s3_bucket=s3_way.server.bucket, s3_endpoint_url=s3_way.url), "remote@example.com")
 
 
 async def unfinished(way: S3Way) -> list[Any]:

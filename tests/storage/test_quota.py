@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
+from uuid import uuid4
 
 import attrs
 import orjson
@@ -95,7 +96,7 @@ async def test_a_body_of_unknown_length_fills_the_quota_to_the_last_byte_and_not
 
 
 async def raw_upload(
-    user: User, head: dict[str, str], body: bytes
+    user: User, head: dict[str, str], body: bytes, query: str = ""
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     assert user.client.port is not None
     reader, writer = await asyncio.open_connection("127.0.0.1", user.client.port)
@@ -106,7 +107,7 @@ async def raw_upload(
         **head,
     }
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    writer.write(f"POST {API}/storage/records?table=notes HTTP/1.1\r\n{lines}\r\n".encode() + body)
+    writer.write(f"POST {API}/storage/records?table=notes{query} HTTP/1.1\r\n{lines}\r\n".encode() + body)
     return reader, writer
 
 
@@ -170,16 +171,22 @@ async def test_shrinking_and_deleting_work_over_the_quota_and_growing_does_not(
     await assert_agreement(user.client)
 
 
-async def test_parallel_replacements_that_shrink_and_grow_never_pass_the_quota(
+async def test_parallel_changes_that_shrink_and_grow_never_pass_the_quota(
     user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    async def delete(record_id: str) -> tuple[int, None]:
+        return (await user.call("DELETE", f"/storage/records/{record_id}")).status, None
+
     with quota_of(10_000, monkeypatch):
-        paths = [f"/storage/records/{(await user.stored(bytes(1000)))['id']}" for _ in range(5)]
-        for _ in range(4):
-            answers = await asyncio.gather(
-                *(user.send("PUT", path, bytes(size)) for path in paths for size in (0, 3000, 1000, 4000))
-            )
-            assert {status for status, _ in answers} <= {200, 402}
+        ids = [(await user.stored(bytes(1000)))["id"] for _ in range(5)]
+        for _ in range(8):
+            changes = [
+                user.send("PUT", f"/storage/records/{record_id}", bytes(size))
+                for record_id in ids
+                for size in (0, 3000, 1000, 4000)
+            ]
+            answers = await asyncio.gather(*changes, delete(ids[0]), user.create(bytes(900), "notes", ids[0]))
+            assert {status for status, _ in answers} <= {200, 201, 204, 402, 404, 409}
             assert await user.used() <= 10_000
             await assert_agreement(user.client)
 
@@ -221,6 +228,18 @@ async def test_a_client_that_is_killed_in_mid_upload_gives_its_room_back(
                 await assert_agreement(user.client)
             assert await user.used() == 1000
         assert (await user.create(bytes(2 * MIB - 1000)))[0] == 201
+
+
+async def test_a_client_that_does_not_go_on_is_not_waited_for(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adiuva.storage.requests.IDLE_SECONDS", 0.1)
+    record_id = str(uuid4())
+    await user.stored(b"12345", "notes", record_id)
+    for query in ("", f"&id={record_id}"):
+        head = {"Content-Length": "5", "X-Checksum": sha256(b"12345")}
+        reader, writer = await raw_upload(user, head, b"123", query)
+        assert (await reader.readline()).startswith(b"HTTP/1.1 400 ")
+        writer.close()
+    await assert_agreement(user.client)
 
 
 async def test_a_lease_is_kept_as_long_as_the_upload_runs(start: Start) -> None:

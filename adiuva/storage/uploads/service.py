@@ -12,7 +12,7 @@ import structlog
 
 from adiuva.blobs.protocol import BlobStore
 from adiuva.database import Database
-from adiuva.errors import AdiuvaError, InvalidRequestError, QuotaExceededError, UnavailableError
+from adiuva.errors import AdiuvaError, QuotaExceededError, UnavailableError
 from adiuva.storage.uploads import queries
 from adiuva.storage.uploads.models import Account, Body, Upload, Used, Wanted
 
@@ -22,7 +22,6 @@ T = TypeVar("T")
 Reached = Callable[[str], None]
 
 STEP_BYTES: Final = 2**20  # what a body without a length reserves at once
-IDLE_SECONDS: Final = 60.0  # a client that sends nothing for so long is not waited for
 QUOTA_SECONDS: Final = 10.0
 
 
@@ -83,14 +82,8 @@ class Uploads:
         Raises:
             ChecksumMismatchError: it is not what the checksum tells of.
             QuotaExceededError: it is of unknown length, and more than there is room for.
-            InvalidRequestError: the client does not go on.
         """
-        try:
-            async with asyncio.timeout(IDLE_SECONDS) as idle:
-                chunks = self._metered(upload, body, idle)
-                size = await self.blobs.put(upload.key, chunks, size=body.length, sha256=body.checksum)
-        except TimeoutError:
-            raise InvalidRequestError(f"Nothing came for {IDLE_SECONDS:g} s.") from None
+        size = await self.blobs.put(upload.key, self._metered(upload, body), size=body.length, sha256=body.checksum)
         self.reached("stored")
         return size
 
@@ -122,9 +115,9 @@ class Uploads:
         if not await _answered(ask()):
             raise QuotaExceededError
 
-    async def _metered(self, upload: Upload, body: Body, idle: asyncio.Timeout) -> AsyncIterator[bytes]:
+    async def _metered(self, upload: Upload, body: Body) -> AsyncIterator[bytes]:
         """The chunks of ``body``; where nothing is known of its length, room is reserved as they come."""
-        clock, received = asyncio.get_running_loop().time, 0
+        received = 0
         async for chunk in body.chunks:
             if not received:
                 self.reached("receiving")
@@ -133,7 +126,6 @@ class Uploads:
             if missing > 0 and upload.account.quota is not None:
                 await self._reserve_more(upload, missing)
             yield chunk
-            idle.reschedule(clock() + IDLE_SECONDS)
 
     async def _reserve_more(self, upload: Upload, missing: int) -> None:
         for amount in (max(missing, STEP_BYTES), missing):
