@@ -27,6 +27,13 @@ async def remote(start: Start, s3_way: S3Way) -> User:
     return await register(await start(s3_bucket=s3_way.server.bucket, s3_endpoint_url=s3_way.url), "remote@example.com")
 
 
+@pytest.fixture(params=["user", "remote"])
+def either(request: pytest.FixtureRequest) -> User:
+    """A user of a server with files, and one of a server with S3."""
+    found: User = request.getfixturevalue(request.param)
+    return found
+
+
 async def unfinished(way: S3Way) -> list[Any]:
     """Multipart uploads that somebody began and left."""
     client = way.server.client()
@@ -273,10 +280,9 @@ async def test_every_read_during_replaces_is_one_whole_version(user: User, size:
 
 
 @pytest.mark.proof
-async def test_100_replaces_under_1000_reads_are_read_as_whole_versions(user: User, remote: User) -> None:
+async def test_100_replaces_under_1000_reads_are_read_as_whole_versions(either: User) -> None:
     """ST3, in files and in S3."""
-    await replaces_under_reads(user, replaces=100, reads=1000, size=100_000)
-    await replaces_under_reads(remote, replaces=100, reads=1000, size=100_000)
+    await replaces_under_reads(either, replaces=100, reads=1000, size=100_000)
 
 
 @pytest.mark.parametrize("table", ["n" * 1_000_000, "n" * MIB])
