@@ -22,7 +22,6 @@ from adiuva.blobs.chunks import Body
 
 UNSIGNED: Final = "UNSIGNED-PAYLOAD"
 _SUCCESS: Final = {200, 204, 206}
-_READ_BUFFER: Final = 256 * 2**10  # bytes; fewer and larger pieces than by default
 
 
 @define(kw_only=True)
@@ -55,7 +54,6 @@ class DirectLane:
             auto_decompress=False,
             skip_auto_headers={hdrs.CONTENT_TYPE, hdrs.ACCEPT_ENCODING},
             trust_env=bool(getproxies()),  # which are looked up for each request
-            read_bufsize=_READ_BUFFER,
         )
         return cls(base=base, region=client.meta.region_name, credentials=credentials, http=http)
 
