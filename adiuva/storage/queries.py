@@ -291,16 +291,7 @@ async def _list_all(conn: Connection, user_id: UUID, page: Page) -> tuple[list[R
 
 
 def _page(rows: list[asyncpg.Record]) -> tuple[list[Record], int]:
-    records = [
-        Record(
-            id=row["id"],
-            table=row["table"],
-            checksum=row["checksum"],
-            size_bytes=row["size_bytes"],
-            created_at=row["created_at"],
-            updated_at=row["updated_at"],
-        )
-        for row in rows
-        if row["id"] is not None
-    ]
-    return records, rows[0]["total"]
+    items = [dict(row) for row in rows if row["id"] is not None]
+    for item in items:
+        del item["total"]
+    return [Record(**item) for item in items], rows[0]["total"]
