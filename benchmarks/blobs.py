@@ -69,7 +69,7 @@ def ours(s3: str, *, checked: bool) -> web.Application:
     store = S3Store(Bucket(name="bucket", region="us-east-1", endpoint_url=s3))
 
     async def put(request: web.Request) -> web.Response:
-        chunks, checksum = request.content.iter_any(), request.headers["X-Checksum"]
+        chunks, checksum = (c async for c, _ in request.content.iter_chunks()), request.headers["X-Checksum"]
         await store.put(request.path[1:], chunks, size=request.content_length, sha256=checksum)
         return web.Response(status=201)
 

@@ -153,7 +153,8 @@ class S3Store:
         if answer is None:
             return
         with self._calls.translated("get"):
-            async for block in answer.content.iter_any():
+            # Not iter_any, which makes one copy of all that has come.
+            async for block, _ in answer.content.iter_chunks():
                 yield block
 
     async def _put_in_parts(self, key: str, pieces: Pieces, expected: int, sha256: str) -> int:

@@ -84,8 +84,9 @@ async def _chunks(request: web.Request, limit: int) -> AsyncIterator[bytes]:
     try:
         while True:
             async with asyncio.timeout(IDLE_SECONDS):
-                chunk = await request.content.readany()
-            if not chunk:
+                # Not readany, which makes one copy of all that has come.
+                chunk, more_follows = await request.content.readchunk()
+            if not chunk and not more_follows:
                 return
             received += len(chunk)
             if received > limit:
