@@ -9,7 +9,8 @@ from adiuva import health
 from adiuva.auth import handlers as auth_handlers
 from adiuva.auth.service import AUTH, Auth
 from adiuva.billing import handlers as billing_handlers
-from adiuva.billing.purchases.service import PURCHASES, Purchases
+from adiuva.billing.purchases.service import PURCHASES
+from adiuva.billing.service import BILLING, Billing
 from adiuva.chat import handlers as chat_handlers
 from adiuva.chat.agent_actor import AgentActor
 from adiuva.chat.batches import handlers as batch_handlers
@@ -90,8 +91,11 @@ async def _auth(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _billing(app: web.Application) -> AsyncIterator[None]:
-    app[PURCHASES] = Purchases(database=app[DATABASE])
+    billing = app[BILLING] = Billing(settings=app[SETTINGS], database=app[DATABASE], prefix=API)
+    app[PURCHASES] = billing.purchases
+    await billing.start()
     yield
+    await billing.stop()
 
 
 async def _http(app: web.Application) -> AsyncIterator[None]:
