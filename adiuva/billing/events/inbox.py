@@ -15,6 +15,7 @@ from adiuva.billing.stripe import RefusedError
 from adiuva.clock import now
 from adiuva.database import Database
 from adiuva.errors import UnavailableError
+from adiuva.web.problems import foreseen
 
 log = structlog.get_logger(__name__)
 
@@ -97,6 +98,7 @@ class Inbox:
         except UnavailableError as error:
             await self._put_off(event_id, type(error).__name__)
         except Exception as error:  # noqa: BLE001 - whatever it is, the next event has to be applied
+            foreseen(error)  # logs where it happened
             await self._blame(event_id, type(error).__name__)
         else:
             return True
@@ -128,10 +130,10 @@ class Inbox:
             outcome = await apply(conn)
             await queries.finish(conn, event_id, outcome)
         if outcome == "unknown_customer":
-            log.warning("an event of an unknown customer is kept", event=event_id, type=event.type)
+            log.warning("an event of an unknown customer is kept", event_id=event_id, type=event.type)
 
     async def _put_off(self, event_id: str, fault: str) -> None:
-        log.info("an event is put off", event=event_id, fault=fault)
+        log.info("an event is put off", event_id=event_id, fault=fault)
         with suppress(UnavailableError):  # then it is due all the same
             async with self._database.acquire() as conn:
                 await queries.put_off(conn, event_id, fault, OUTAGE_PAUSE)
@@ -141,7 +143,7 @@ class Inbox:
         with suppress(UnavailableError):
             async with self._database.acquire() as conn:
                 state = await queries.count_failure(conn, event_id, fault, most=MOST_TRIES)
-        log.error("an event cannot be applied", event=event_id, fault=fault, state=state)
+        log.error("an event cannot be applied", event_id=event_id, fault=fault, state=state)
 
     async def _loop(self) -> None:
         while True:

@@ -227,7 +227,7 @@ async def insert_refund(
             id, purchase_id, kind, stub, plugin_id, developer_id, user_id, amount_cents, developer_share_cents,
             platform_share_cents, currency, stripe_refund_id
         )
-        SELECT $1, id, $3, stub, plugin_id, developer_id, user_id, $5 + $6, $5, $6, currency, $4
+        SELECT $1, id, $3, stub, plugin_id, developer_id, user_id, $5::integer + $6::integer, $5, $6, currency, $4
         FROM purchases WHERE id = $2
         """,
         event_id,
