@@ -6,6 +6,7 @@ import aiohttp
 from aiohttp import web
 
 from adiuva import health
+from adiuva.audit import handlers as audit_handlers
 from adiuva.auth import handlers as auth_handlers
 from adiuva.auth.service import AUTH, Auth
 from adiuva.billing import handlers as billing_handlers
@@ -58,6 +59,7 @@ def create_app(
     for routes in (
         health.ROUTES,
         auth_handlers.ROUTES,
+        audit_handlers.ROUTES,
         billing_handlers.ROUTES,
         chat_handlers.ROUTES,
         batch_handlers.ROUTES,

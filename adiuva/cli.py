@@ -112,8 +112,10 @@ def demo() -> None:
 
 
 def _mount() -> None:
+    from adiuva.audit.admin import audit
     from adiuva.auth.admin import admin
 
+    admin.add_command(audit)
     main.add_command(admin)
 
 

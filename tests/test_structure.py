@@ -12,6 +12,7 @@ ROOT = Path(__file__).parent.parent
 
 # Every call of the API: method, path, who may call it, what it is counted by. A new route shows here.
 TABLE = """
+GET    /api/v1/admin/audit            admin    user
 GET    /api/v1/agents                 private  user
 DELETE /api/v1/auth/sessions/{id}     private  user
 GET    /api/v1/auth/me                private  user
