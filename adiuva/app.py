@@ -10,6 +10,7 @@ from adiuva.audit import handlers as audit_handlers
 from adiuva.auth import handlers as auth_handlers
 from adiuva.auth.service import AUTH, Auth
 from adiuva.billing import handlers as billing_handlers
+from adiuva.billing.purchases.service import PURCHASES, Purchases
 from adiuva.chat import handlers as chat_handlers
 from adiuva.chat.agent_actor import AgentActor
 from adiuva.chat.batches import handlers as batch_handlers
@@ -54,7 +55,7 @@ def create_app(
     middleware.install(app)
     if model is not None:
         app[MODEL] = model
-    app.cleanup_ctx.extend([_limiter, _database, _auth, _http, _model, _actors, _batches, _sockets])
+    app.cleanup_ctx.extend([_limiter, _database, _auth, _billing, _http, _model, _actors, _batches, _sockets])
     app.on_shutdown.append(_say_goodbye)
     for routes in (
         health.ROUTES,
@@ -88,6 +89,11 @@ async def _auth(app: web.Application) -> AsyncIterator[None]:
     app[AUTHENTICATOR] = app[AUTH].authenticate
     yield
     app[AUTH].close()
+
+
+async def _billing(app: web.Application) -> AsyncIterator[None]:
+    app[PURCHASES] = Purchases(database=app[DATABASE])
+    yield
 
 
 async def _http(app: web.Application) -> AsyncIterator[None]:
