@@ -28,6 +28,9 @@ from adiuva.chat.socket_watch import SOCKETS, SocketWatch
 from adiuva.database import Database
 from adiuva.llm import build_model, model_names
 from adiuva.llm.protocol import Model
+from adiuva.marketplace import handlers as marketplace_handlers
+from adiuva.marketplace.review import REVIEWS, Reviews
+from adiuva.marketplace.service import MARKETPLACE, Marketplace, remove_refunded
 from adiuva.runtime import ActorSystem
 from adiuva.settings import Settings
 from adiuva.web import cors, middleware
@@ -55,7 +58,9 @@ def create_app(
     middleware.install(app)
     if model is not None:
         app[MODEL] = model
-    app.cleanup_ctx.extend([_limiter, _database, _auth, _billing, _http, _model, _actors, _batches, _sockets])
+    app.cleanup_ctx.extend(
+        [_limiter, _database, _auth, _billing, _marketplace, _http, _model, _actors, _batches, _sockets]
+    )
     app.on_shutdown.append(_say_goodbye)
     for routes in (
         health.ROUTES,
@@ -65,6 +70,7 @@ def create_app(
         chat_handlers.ROUTES,
         batch_handlers.ROUTES,
         plan_handlers.ROUTES,
+        marketplace_handlers.ROUTES,
     ):
         register(app, API, routes)
     cors.allow_origins(app, settings.cors_origins)
@@ -92,7 +98,13 @@ async def _auth(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _billing(app: web.Application) -> AsyncIterator[None]:
-    app[PURCHASES] = Purchases(database=app[DATABASE])
+    app[PURCHASES] = Purchases(database=app[DATABASE], on_refunded=remove_refunded)
+    yield
+
+
+async def _marketplace(app: web.Application) -> AsyncIterator[None]:
+    app[MARKETPLACE] = Marketplace(database=app[DATABASE], purchases=app[PURCHASES])
+    app[REVIEWS] = Reviews(database=app[DATABASE])
     yield
 
 

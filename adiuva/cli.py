@@ -114,8 +114,10 @@ def demo() -> None:
 def _mount() -> None:
     from adiuva.audit.admin import audit
     from adiuva.auth.admin import admin
+    from adiuva.marketplace.admin import plugins
 
     admin.add_command(audit)
+    admin.add_command(plugins)
     main.add_command(admin)
 
 

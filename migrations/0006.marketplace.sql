@@ -1,5 +1,5 @@
 -- Versions and ratings of plugins, counters that the database keeps, and the log of what admins did.
--- depends: 0002.seed-plugins
+-- depends: 0005.billing
 
 -- 'withdrawn' by its author, or with the author's account; 'suspended' by an admin. Neither serves anybody.
 ALTER TYPE plugin_status ADD VALUE 'withdrawn';
