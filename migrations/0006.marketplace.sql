@@ -39,6 +39,14 @@ INSERT INTO plugin_versions
     (plugin_id, position, version, name, description, category, price_cents, permissions, status, submitted_at)
 SELECT id, 1, version, name, description, category, price_cents, permissions, status::text, created_at FROM plugins;
 
+-- Packages are kept as records and backups are: written down before their bytes come. They have no quota.
+ALTER TABLE storage_usage
+    DROP CONSTRAINT storage_usage_kind_check,
+    ADD CONSTRAINT storage_usage_kind_check CHECK (kind IN ('records', 'backups', 'packages'));
+ALTER TABLE storage_intents
+    DROP CONSTRAINT storage_intents_kind_check,
+    ADD CONSTRAINT storage_intents_kind_check CHECK (kind IN ('records', 'backups', 'packages'));
+
 CREATE TABLE plugin_ratings (
     user_id uuid NOT NULL CONSTRAINT plugin_ratings_user_id_fkey REFERENCES users ON DELETE CASCADE,
     plugin_id text NOT NULL CONSTRAINT plugin_ratings_plugin_id_fkey REFERENCES plugins ON DELETE CASCADE,
@@ -85,11 +93,18 @@ FOR EACH ROW EXECUTE FUNCTION count_plugin_rating();
 -- Nobody looks after the plugins of an account that is gone, so they stop serving; the lines in the books stay.
 CREATE FUNCTION withdraw_plugins_of_user() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    UPDATE plugin_versions SET status = 'withdrawn'
+    PERFORM FROM plugins WHERE author_id = OLD.id ORDER BY id FOR NO KEY UPDATE;
+    INSERT INTO storage_intents (id, user_id, kind, state, blob_key, reserved_bytes, lease_until)
+    SELECT gen_random_uuid(), OLD.id, 'packages', 'doomed', package_key, 0, now()
+    FROM plugin_versions JOIN plugins ON plugins.id = plugin_versions.plugin_id
+    WHERE plugins.author_id = OLD.id AND package_key IS NOT NULL;
+    UPDATE plugin_versions SET
+        status = CASE plugin_versions.status WHEN 'pending_review' THEN 'withdrawn' ELSE plugin_versions.status END,
+        package_key = NULL, package_checksum = NULL, package_size_bytes = NULL, package_uploaded_at = NULL,
+        package_approved = false
     FROM plugins
-    WHERE plugins.author_id = OLD.id AND plugin_versions.plugin_id = plugins.id
-        AND plugin_versions.status = 'pending_review';
-    UPDATE plugins SET status = 'withdrawn', updated_at = now() WHERE author_id = OLD.id AND status <> 'suspended';
+    WHERE plugins.author_id = OLD.id AND plugin_versions.plugin_id = plugins.id;
+    UPDATE plugins SET status = 'withdrawn', updated_at = now() WHERE author_id = OLD.id;
     RETURN OLD;
 END
 $$;

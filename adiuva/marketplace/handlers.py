@@ -22,8 +22,13 @@ from adiuva.marketplace.models import (
     Submission,
     SuspendRequest,
 )
+from adiuva.marketplace.packages.models import MAX_PACKAGE_BYTES
+from adiuva.marketplace.packages.service import PACKAGES
 from adiuva.marketplace.review import REVIEWS
 from adiuva.marketplace.service import MARKETPLACE, is_privileged
+from adiuva.storage.download import send_blob
+from adiuva.storage.models import Blob
+from adiuva.storage.requests import X_CHECKSUM, read_body
 from adiuva.web import wire
 from adiuva.web.access import PRINCIPAL, Principal
 from adiuva.web.keys import DATABASE
@@ -116,6 +121,26 @@ async def rate_plugin(request: web.Request) -> web.Response:
     return json_response(await request.app[MARKETPLACE].rate(principal, plugin_id, body.stars))
 
 
+async def put_package(request: web.Request) -> web.Response:
+    """Keep the package of the version that waits for a review."""
+    principal, plugin_id = customer(request), path_id(request)
+    body = read_body(request, limit=MAX_PACKAGE_BYTES)
+    return json_response(await request.app[PACKAGES].upload(principal, plugin_id, body))
+
+
+async def get_package(request: web.Request) -> web.StreamResponse:
+    """The bytes of a plugin's package."""
+    principal, plugin_id, packages = request[PRINCIPAL], path_id(request), request.app[PACKAGES]
+    headers: dict[str, str] = {}
+
+    async def find() -> Blob:
+        blob = await packages.find(principal, plugin_id)
+        headers[X_CHECKSUM] = blob.checksum
+        return blob
+
+    return await send_blob(request, find, headers)
+
+
 async def get_earnings(request: web.Request) -> web.Response:
     """What the user's plugins have brought in a month; this one, where the query names none."""
     text = request.query.get("period")
@@ -187,6 +212,8 @@ ROUTES = [
     Route("POST", "/plugins/{id}/install", install_plugin),
     Route("DELETE", "/plugins/{id}/install", uninstall_plugin),
     Route("PUT", "/plugins/{id}/rating", rate_plugin),
+    Route("PUT", "/plugins/{id}/package", put_package),
+    Route("GET", "/plugins/{id}/package", get_package),
     Route("GET", "/admin/plugins/pending", list_pending, access="admin"),
     Route("POST", "/admin/plugins/{id}/review", review_plugin, access="admin"),
     Route("POST", "/admin/plugins/{id}/suspend", suspend_plugin, access="admin"),

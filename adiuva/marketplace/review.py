@@ -46,11 +46,12 @@ class Reviews:
                 await _require_distinct(conn, plugin, candidate)
                 await queries.approve(conn, plugin_id, candidate.position)
             elif candidate.status == "approved":
-                await package_queries.drop_package(conn, plugin_id, candidate.position)
+                await package_queries.drop(conn, plugin_id, candidate.position)
             else:
                 await queries.reject(conn, plugin_id, candidate.position)
             action = "plugin.approve" if request.decision == "approved" else "plugin.reject"
             told = {"version": candidate.version, "decision": request.decision, "notes": request.notes}
+            await package_queries.drop_unneeded(conn, plugin_id)
             await _note(conn, actor, action, plugin_id, **told)
             found = await queries.find_version(conn, plugin_id, candidate.version, user_id=actor.id)
             assert found is not None

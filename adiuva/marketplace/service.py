@@ -22,6 +22,7 @@ from adiuva.marketplace.errors import (
     WrongStatusError,
 )
 from adiuva.marketplace.models import Held, Installation, Plugin, Rating, Submission
+from adiuva.marketplace.packages import queries as package_queries
 from adiuva.marketplace.versions import is_above
 from adiuva.web.access import Principal
 
@@ -67,6 +68,7 @@ class Marketplace:
             if not is_new:
                 await _require_rising(conn, plugin, submission.version)
                 await queries.end_pending(conn, plugin.id, "superseded")
+                await package_queries.drop_unneeded(conn, plugin.id)
             await queries.insert_version(conn, submission)
             await queries.show_pending(conn, plugin.id)
             return await _version(conn, plugin.id, submission.version, principal.user_id)
@@ -89,6 +91,7 @@ class Marketplace:
                 raise WrongStatusError("The plugin is withdrawn already.")
             await queries.end_pending(conn, plugin_id, "withdrawn")
             await queries.set_status(conn, plugin_id, "withdrawn")
+            await package_queries.drop_unneeded(conn, plugin_id)
 
         await self._transaction(work)
 

@@ -13,7 +13,7 @@ from adiuva.app import create_app
 from adiuva.chat.registry import AgentRegistry
 from adiuva.settings import Settings
 from adiuva.testing.models import ScriptedModel
-from adiuva.web.keys import DATABASE
+from adiuva.web.keys import DATABASE, SETTINGS
 
 API = "/api/v1"
 PASSWORD = "correct horse battery"
@@ -77,6 +77,10 @@ class Place:
 
     client: TestClient[Any, Any]
 
+    @property
+    def settings(self) -> Settings:
+        return self.client.app[SETTINGS]
+
     async def person(self, tier: str = "power", *, admin: bool = False) -> Person:
         """A new user of a tier."""
         email = f"{uuid4().hex}@example.com"
@@ -96,7 +100,7 @@ class Place:
         return await asyncio.gather(*(self.person() for _ in range(count)))
 
     async def sql(self, statement: str, *values: Any) -> Any:
-        async with self.client.app[DATABASE].acquire() as conn:  # type: ignore[index]
+        async with self.client.app[DATABASE].acquire() as conn:
             return await conn.fetch(statement, *values)
 
     async def value(self, statement: str, *values: Any) -> Any:

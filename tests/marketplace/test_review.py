@@ -37,13 +37,14 @@ async def log_of(admin: Person) -> list[tuple[str, str, str, dict[str, Any]]]:
 async def test_reviews_are_for_admins(author: Person, user: Person) -> None:
     await author.done("POST", "/plugins", GARDEN)
     for person in (author, user):
-        for method, path, body in [
+        calls: list[tuple[str, str, Any]] = [
             ("GET", "/admin/plugins/pending", None),
             ("POST", REVIEW, APPROVED),
             ("POST", SUSPEND, {"notes": "x"}),
             ("POST", REINSTATE, None),
-        ]:
-            status, problem = await person.call(method, path, body)
+        ]
+        for call in calls:
+            status, problem = await person.call(*call)
             assert (status, problem["code"]) == (403, "forbidden")
     assert (await author.plugin("garden-planner"))["status"] == "pending_review"
 

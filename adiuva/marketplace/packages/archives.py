@@ -29,7 +29,7 @@ _DESCRIPTOR_SIGNATURE: Final = b"PK\x07\x08"
 _OTHER_NAMES: Final = 0x7075  # an extra field with a second name, which some readers prefer
 
 
-def inspect(data: bytes) -> None:
+def inspect(data: bytes | bytearray) -> None:
     """Look through a whole archive.
 
     Raises:
@@ -45,7 +45,7 @@ def inspect(data: bytes) -> None:
         _check_content(data, entry, start)
 
 
-def _find_directory(data: bytes) -> int:
+def _find_directory(data: bytes | bytearray) -> int:
     """Where the directory begins: it ends where the record of its end begins, and that one ends the archive."""
     at = len(data) - _END.size
     if at < 0 or data[at : at + 4] != b"PK\x05\x06":
@@ -62,7 +62,7 @@ def _find_directory(data: bytes) -> int:
     return int(offset)
 
 
-def _read_directory(data: bytes) -> list[zipfile.ZipInfo]:
+def _read_directory(data: bytes | bytearray) -> list[zipfile.ZipInfo]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             entries = archive.infolist()
@@ -89,7 +89,7 @@ def _check_entry(entry: zipfile.ZipInfo) -> None:
         raise RefusedError("must not give its entries a second name")
 
 
-def _extra_fields(extra: bytes) -> Iterator[int]:
+def _extra_fields(extra: bytes | bytearray) -> Iterator[int]:
     while len(extra) >= 4:
         field, size = struct.unpack_from("<HH", extra)
         yield field
@@ -105,7 +105,7 @@ def _check_sizes(entries: Sequence[zipfile.ZipInfo]) -> None:
 
 
 def _laid_out(
-    data: bytes, entries: Sequence[zipfile.ZipInfo], directory_at: int
+    data: bytes | bytearray, entries: Sequence[zipfile.ZipInfo], directory_at: int
 ) -> Iterator[tuple[zipfile.ZipInfo, int]]:
     """Each entry and where its bytes begin. Together they fill the archive up to its directory, and none overlaps."""
     end = 0
@@ -121,7 +121,7 @@ def _laid_out(
         raise RefusedError("has bytes that belong to no file")
 
 
-def _read_local_header(data: bytes, entry: zipfile.ZipInfo) -> int:
+def _read_local_header(data: bytes | bytearray, entry: zipfile.ZipInfo) -> int:
     """Where the bytes of an entry begin; its own header has to say what the directory says."""
     at = entry.header_offset
     if at + _LOCAL.size > len(data) or data[at : at + 4] != b"PK\x03\x04":
@@ -144,7 +144,7 @@ def _sizes_told(entry: zipfile.ZipInfo) -> set[tuple[int, int, int]]:
     return {whole, (0, 0, 0)} if entry.flag_bits & _DESCRIPTOR else {whole}
 
 
-def _descriptor_size(data: bytes, at: int, entry: zipfile.ZipInfo) -> int:
+def _descriptor_size(data: bytes | bytearray, at: int, entry: zipfile.ZipInfo) -> int:
     record = struct.pack("<3L", entry.CRC, entry.compress_size, entry.file_size)
     for descriptor in (_DESCRIPTOR_SIGNATURE + record, record):
         if data[at : at + len(descriptor)] == descriptor:
@@ -152,7 +152,7 @@ def _descriptor_size(data: bytes, at: int, entry: zipfile.ZipInfo) -> int:
     raise RefusedError("has an entry that lies about its size")
 
 
-def _check_content(data: bytes, entry: zipfile.ZipInfo, start: int) -> None:
+def _check_content(data: bytes | bytearray, entry: zipfile.ZipInfo, start: int) -> None:
     """Unpack an entry piece by piece, and see that it is what its header says and nothing that is refused."""
     packed = memoryview(data)[start : start + entry.compress_size]
     crc, size, head = 0, 0, b""
