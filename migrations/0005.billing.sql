@@ -1,5 +1,5 @@
 -- Money: what Stripe knows of our users, what it has told, and what moves between buyers, authors and the platform.
--- depends: 0002.seed-plugins
+-- depends: 0003.storage
 
 -- A call of Stripe that makes something. It is here before it is made, so that whoever repeats it after a crash looks
 -- first whether the thing is there. key_number is part of the idempotency key: it rises where a key is used up.

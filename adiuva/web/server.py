@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
+from typing import Any
 
 import structlog
 from aiohttp import hdrs, web
@@ -20,6 +21,8 @@ _Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 _ORIGIN = re.compile(rb"\r\norigin:[ \t]*([^\s]+)[ \t]*(?:\r\n|$)", re.IGNORECASE)
 
+# As much as a JSON body may have: a query that is too long for its field is told so like any other.
+MAX_LINE_BYTES = 2**20 + 2**14
 SILENT_SECONDS = 4.0  # from the connection to the end of its first request's headers
 
 log = structlog.get_logger(__name__)
@@ -27,6 +30,9 @@ log = structlog.get_logger(__name__)
 
 class Runner(web.AppRunner):
     """``web.AppRunner``, with problems for requests that are no HTTP."""
+
+    def __init__(self, app: web.Application, **kwargs: Any) -> None:
+        super().__init__(app, max_line_size=MAX_LINE_BYTES, **kwargs)
 
     async def _make_server(self) -> web.Server:
         # No route takes compressed bodies, and unpacking would come before any route can refuse them.
