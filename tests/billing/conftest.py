@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import attrs
@@ -143,15 +144,11 @@ class Shop:
 
 
 def buyer(user: User) -> Buyer:
-    from uuid import UUID
-
     return Buyer(user_id=UUID(user.id), email=user.email)
 
 
 @pytest.fixture
 async def shop(client: Client, database: Database) -> Shop:
-    from uuid import UUID
-
     author = await User.register(client, "author@example.com")
     async with database.acquire() as conn:
         await conn.execute(

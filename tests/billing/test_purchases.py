@@ -39,6 +39,13 @@ async def buy(client: Client, user: User, shop: Shop) -> Purchase:
     return await billing_of(client).purchases.buy(buyer(user), shop.offer)
 
 
+async def refused(client: Client, user: User, shop: Shop) -> str | None:
+    """Where the user has to pay."""
+    with pytest.raises(CheckoutRequiredError) as error:
+        await buy(client, user, shop)
+    return error.value.checkout_url
+
+
 async def test_a_card_on_file_pays_at_once_and_the_author_has_70_percent(
     client: Client, stripe: StripeDouble, shop: Shop
 ) -> None:
@@ -79,11 +86,9 @@ async def test_without_a_card_the_user_pays_at_a_checkout(client: Client, stripe
     """CO1."""
     await onboarded(shop, stripe)
     ada = await User.register(client)
-    for _ in range(3):
-        with pytest.raises(CheckoutRequiredError) as refused:
-            await buy(client, ada, shop)
-        [session] = stripe.store.all("checkout.session")
-        assert refused.value.checkout_url == session["url"]
+    urls = {await refused(client, ada, shop) for _ in range(3)}
+    [session] = stripe.store.all("checkout.session")
+    assert urls == {session["url"]}
     assert stripe.store.all("charge") == stripe.store.all("transfer") == []
     stripe.pay(session["id"])
     purchase = await buy(client, ada, shop)
@@ -111,14 +116,12 @@ async def test_a_card_that_refuses_or_asks_leads_to_a_checkout(
 ) -> None:
     """CO1."""
     ada = await with_card(client, stripe, card)
-    for _ in range(2):
-        with pytest.raises(CheckoutRequiredError) as refused:
-            await buy(client, ada, shop)
+    [url] = {await refused(client, ada, shop) for _ in range(2)}
     [intent] = stripe.store.all("payment_intent")
     assert intent["status"] == "canceled"
     assert stripe.store.all("charge") == []
-    assert refused.value.checkout_url is not None
-    stripe.pay(refused.value.checkout_url.rsplit("/", 1)[1])
+    assert url is not None
+    stripe.pay(url.rsplit("/", 1)[1])
     await buy(client, ada, shop)
     assert len(stripe.store.all("charge")) == 1
 
@@ -300,7 +303,7 @@ async def test_earnings_are_those_of_the_month_less_refunds(client: Client, stri
     assert (await purchases.earnings(UUID(ada.id), Period.of(now()))).events == 0
 
 
-@pytest.mark.parametrize("text", ["", "2026", "2026-13", "2026-00", "0000-01", "2026-1", "2026-01-01", "２０２６-01"])
+@pytest.mark.parametrize("text", ["", "2026", "2026-13", "2026-00", "0000-01", "2026-1", "2026-01-01", "\uff12026-01"])
 def test_a_period_is_a_month(text: str) -> None:
     with pytest.raises(ValidationFailedError):
         Period.parse(text)

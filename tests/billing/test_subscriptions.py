@@ -1,13 +1,15 @@
 """Tiers that are paid for, from the checkout to the end."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 
+from adiuva.app import API
 from adiuva.settings import Settings
 from adiuva.testing.stripe_double import StripeDouble
 from adiuva.testing.stripe_double import subscribing as at_stripe
-from tests.billing.conftest import API, Client, Serve, User, billing_of
+from tests.billing.conftest import Client, Serve, User, billing_of
 
 DEFAULT = {"tier": "free", "status": "active", "current_period_end": None, "cancel_at_period_end": False}
 
@@ -38,9 +40,7 @@ async def test_a_tier_that_is_paid_for_holds_at_the_next_request(client: Client,
         "current_period_end": found["current_period_end"],
         "cancel_at_period_end": False,
     }
-    import datetime
-
-    end = datetime.datetime.fromtimestamp(item["current_period_end"], datetime.UTC)
+    end = datetime.fromtimestamp(item["current_period_end"], UTC)
     assert found["current_period_end"] == end.isoformat().replace("+00:00", "Z")
 
 

@@ -6,6 +6,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 
+import asyncpg
 import structlog
 
 from adiuva.billing.events import queries
@@ -95,7 +96,7 @@ class Inbox:
                 await self._apply(event_id)
         except RefusedError as error:
             await self._blame(event_id, f"{type(error).__name__}: {error.reason}")
-        except UnavailableError as error:
+        except (UnavailableError, asyncpg.DeadlockDetectedError) as error:
             await self._put_off(event_id, type(error).__name__)
         except Exception as error:  # noqa: BLE001 - whatever it is, the next event has to be applied
             foreseen(error)  # logs where it happened
