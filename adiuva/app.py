@@ -16,7 +16,8 @@ from adiuva.auth.socket_watch import SOCKETS, SocketWatch
 from adiuva.backup import handlers as backup_handlers
 from adiuva.backup.service import BACKUPS, Backups
 from adiuva.billing import handlers as billing_handlers
-from adiuva.billing.purchases.service import PURCHASES, Purchases
+from adiuva.billing.purchases.service import PURCHASES
+from adiuva.billing.service import BILLING, Billing
 from adiuva.blobs.build import build_blob_store
 from adiuva.chat import handlers as chat_handlers
 from adiuva.chat.agent_actor import AgentActor
@@ -122,8 +123,13 @@ async def _auth(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _billing(app: web.Application) -> AsyncIterator[None]:
-    app[PURCHASES] = Purchases(database=app[DATABASE], on_refunded=remove_refunded)
+    billing = app[BILLING] = Billing(
+        settings=app[SETTINGS], database=app[DATABASE], prefix=API, on_refunded=remove_refunded
+    )
+    app[PURCHASES] = billing.purchases
+    await billing.start()
     yield
+    await billing.stop()
 
 
 async def _marketplace(app: web.Application) -> AsyncIterator[None]:

@@ -76,17 +76,18 @@ CREATE TABLE purchases (
     currency text NOT NULL CONSTRAINT purchases_currency_check CHECK (currency ~ '^[a-z]{3}$'),
     stub boolean NOT NULL, -- made without Stripe: no money has moved
     state text NOT NULL DEFAULT 'pending' CONSTRAINT purchases_state_check CHECK (
-        state IN ('pending', 'paid', 'refunded', 'abandoned')
+        state IN ('pending', 'paid', 'refunded')
     ),
     attempt integer NOT NULL DEFAULT 0,
     way text CONSTRAINT purchases_way_check CHECK (way IN ('card', 'checkout')), -- that is open
+    stripe_payment_method_id text, -- of the card that is charged
     stripe_payment_intent_id text CONSTRAINT purchases_stripe_payment_intent_id_key UNIQUE,
     stripe_charge_id text CONSTRAINT purchases_stripe_charge_id_key UNIQUE,
     stripe_session_id text CONSTRAINT purchases_stripe_session_id_key UNIQUE,
     check_at timestamptz NOT NULL DEFAULT now(), -- when housekeeping looks after a pending one
     created_at timestamptz NOT NULL DEFAULT now(),
     paid_at timestamptz,
-    CONSTRAINT purchases_paid_check CHECK (paid_at IS NOT NULL OR state IN ('pending', 'abandoned'))
+    CONSTRAINT purchases_paid_check CHECK ((state = 'pending') = (paid_at IS NULL))
 );
 
 CREATE UNIQUE INDEX purchases_live_key ON purchases (user_id, plugin_id, stub) WHERE state IN ('pending', 'paid');

@@ -38,7 +38,13 @@ POST   /api/v1/batches                private  user
 DELETE /api/v1/batches/{id}           private  user
 GET    /api/v1/batches/{id}           private  user
 GET    /api/v1/batches/{id}/results   private  user
+POST   /api/v1/billing/checkout       private  user
+POST   /api/v1/billing/connect        private  user
+GET    /api/v1/billing/pages/{name}   public   -
+DELETE /api/v1/billing/subscription   private  user
+GET    /api/v1/billing/subscription   private  user
 GET    /api/v1/billing/tiers          public   -
+POST   /api/v1/billing/webhook        public   -
 POST   /api/v1/chat                   private  user
 GET    /api/v1/chat/stream            public   -
 GET    /api/v1/health                 public   -

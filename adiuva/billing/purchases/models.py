@@ -55,6 +55,41 @@ class Purchase:
 
 
 @frozen(kw_only=True)
+class Order:
+    """A purchase on its way: the row that is there before any money moves."""
+
+    id: UUID
+    user_id: UUID | None  # None: the account is gone
+    plugin_id: str | None
+    amount_cents: int
+    currency: str
+    state: str
+    attempt: int
+    way: str | None  # "card" or "checkout": the way of paying that is open
+    stripe_payment_method_id: str | None
+    stripe_session_id: str | None
+
+
+@frozen(kw_only=True)
+class RefundLine:
+    """A refund in the books, or what was undone of one."""
+
+    stripe_refund_id: str
+    kind: str
+    amount_cents: int  # negative, or positive where undone
+
+
+@frozen(kw_only=True)
+class RefundOrder:
+    """What an admin has ordered to be paid back."""
+
+    id: UUID
+    purchase_id: UUID
+    amount_cents: int
+    stripe_payment_intent_id: str
+
+
+@frozen(kw_only=True)
 class Period:
     """A month, in UTC."""
 
