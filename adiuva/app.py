@@ -7,6 +7,7 @@ from aiohttp import web
 
 from adiuva import health
 from adiuva.account import handlers as account_handlers
+from adiuva.account.places import VectorsPlace
 from adiuva.account.service import ACCOUNTS, Accounts
 from adiuva.audit import handlers as audit_handlers
 from adiuva.auth import handlers as auth_handlers
@@ -180,7 +181,10 @@ async def _storage(app: web.Application) -> AsyncIterator[None]:
 
 async def _accounts(app: web.Application) -> AsyncIterator[None]:
     accounts = app[ACCOUNTS] = Accounts(
-        auth=app[AUTH], database=app[DATABASE], housekeeper=app[HOUSEKEEPER], vectors=app[VECTORS].store
+        auth=app[AUTH],
+        database=app[DATABASE],
+        housekeeper=app[HOUSEKEEPER],
+        places=[VectorsPlace(app[VECTORS].store)],
     )
     await accounts.start()
     yield

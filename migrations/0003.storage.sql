@@ -49,7 +49,8 @@ CREATE TABLE storage_tombstones (
 -- What is left of deleted accounts outside this database, other than blobs: a line goes once it is gone there too.
 CREATE TABLE account_remains (
     user_id uuid NOT NULL,
-    place text NOT NULL CONSTRAINT account_remains_place_check CHECK (place IN ('vectors')),
+    place text NOT NULL CONSTRAINT account_remains_place_check CHECK (place ~ '^[a-z_]+$'),
+    name text NOT NULL DEFAULT '', -- what the user is called there, if it is not the id
     deleted_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT account_remains_pkey PRIMARY KEY (user_id, place)
 );

@@ -1,8 +1,10 @@
 """The SQL of the end of an account. The caller's transaction locks in the order of storage: records, then usage."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from uuid import UUID
 
+from adiuva.account.models import Remains
 from adiuva.database import Connection
 
 
@@ -30,23 +32,27 @@ async def doom_blobs(conn: Connection, user_id: UUID) -> None:
 
 
 async def delete_user(conn: Connection, user_id: UUID) -> bool:
-    """Delete an account with all its rows, and remember that its vectors are left; False if there is none."""
-    status = await conn.execute(
+    """Delete an account with all its rows; False if there is none."""
+    return await conn.execute("DELETE FROM users WHERE id = $1", user_id) != "DELETE 0"
+
+
+async def remember(conn: Connection, user_id: UUID, names: Mapping[str, str]) -> None:
+    """Remember that something of a user is left in these places, and what the user is called there."""
+    await conn.execute(
         """
-        WITH gone AS (
-            DELETE FROM users WHERE id = $1 RETURNING id
-        )
-        INSERT INTO account_remains (user_id, place) SELECT id, 'vectors' FROM gone
+        INSERT INTO account_remains (user_id, place, name)
+        SELECT $1, place, name FROM unnest($2::text[], $3::text[]) AS remains (place, name)
         """,
         user_id,
+        list(names),
+        list(names.values()),
     )
-    return status != "INSERT 0 0"
 
 
-async def list_remains(conn: Connection, place: str) -> list[UUID]:
+async def list_remains(conn: Connection, place: str) -> list[Remains]:
     """The deleted users of whom something may be left there."""
-    rows = await conn.fetch("SELECT user_id FROM account_remains WHERE place = $1 ORDER BY deleted_at", place)
-    return [row["user_id"] for row in rows]
+    rows = await conn.fetch("SELECT user_id, name FROM account_remains WHERE place = $1 ORDER BY deleted_at", place)
+    return [Remains(**row) for row in rows]
 
 
 async def forget_remains(conn: Connection, user_id: UUID, place: str, after: timedelta) -> None:

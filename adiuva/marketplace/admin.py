@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from adiuva.errors import NotFoundError
 from adiuva.settings import Settings
 
 if TYPE_CHECKING:
@@ -73,6 +75,39 @@ def suspend(plugin_id: str, notes: str) -> None:
 def reinstate(plugin_id: str) -> None:
     """Let the suspended plugin ID go on."""
     _act(lambda reviews, actor: reviews.reinstate(actor, plugin_id))
+
+
+@plugins.command()
+@click.argument("plugin_id", metavar="ID")
+@click.option(
+    "--to", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="A folder; else this one."
+)
+def download(plugin_id: str, folder: Path) -> None:
+    """Save the last package of the plugin ID, reviewed or not, as pip installs it."""
+    from adiuva.blobs.build import build_blob_store
+    from adiuva.blobs.checksums import verified
+    from adiuva.database import run_on
+    from adiuva.marketplace.packages import queries
+    from adiuva.marketplace.packages.wheels import file_name
+
+    settings = Settings.load()
+    blob = run_on(settings, lambda conn: queries.find_newest(conn, plugin_id))
+    if blob is None:
+        raise NotFoundError(f"There is no package of a plugin {plugin_id}.")
+
+    async def read() -> bytes:
+        blobs = build_blob_store(settings)
+        try:
+            async with blobs.get(blob.key) as chunks:
+                return b"".join([chunk async for chunk in verified(chunks, blob.checksum)])
+        finally:
+            await blobs.close()
+
+    data = asyncio.run(read())
+    path = folder / file_name(data, f"{plugin_id}.zip")
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    click.echo(f"{path}: {len(data)} bytes, SHA-256 {blob.checksum}")
 
 
 def _act(act: "Callable[[Reviews, Actor], Awaitable[Plugin]]") -> None:

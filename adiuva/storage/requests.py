@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from uuid import UUID
 
 from aiohttp import ClientError, hdrs, web
@@ -18,6 +18,7 @@ from adiuva.errors import (
 from adiuva.storage.models import CHECKSUM_MEANING, TABLE_MEANING, is_checksum, is_table
 from adiuva.storage.uploads.models import Body
 from adiuva.web.keys import SETTINGS
+from adiuva.web.server import has_surplus
 
 X_CHECKSUM = "X-Checksum"
 IDLE_SECONDS = 60.0  # a client that sends nothing for so long is not waited for
@@ -64,7 +65,7 @@ def read_body(request: web.Request, checksum_header: str = X_CHECKSUM, *, limit:
     Raises:
         UnsupportedMediaTypeError: it is not said to be bytes.
         ValidationFailedError: there is no checksum of it.
-        PayloadTooLargeError: it is said to be larger than that.
+        PayloadTooLargeError: it is said to be larger than that; reading it says so if it is.
     """
     # What is encoded would be decoded on its way in, and be other bytes than those that the checksum tells of.
     encoding = request.headers.get(hdrs.CONTENT_ENCODING, "identity")
@@ -76,16 +77,23 @@ def read_body(request: web.Request, checksum_header: str = X_CHECKSUM, *, limit:
     most = min(limit or request.app[SETTINGS].max_blob_bytes, request.app[SETTINGS].max_blob_bytes)
     if (request.content_length or 0) > most:
         raise PayloadTooLargeError
-    return Body(checksum=checksum, length=request.content_length, chunks=_chunks(request, most))
+
+    def expect_end() -> None:
+        if has_surplus(request):
+            raise PayloadTooLargeError("More has come than Content-Length told of.")
+
+    chunks = _chunks(request, most, expect_end)
+    return Body(checksum=checksum, length=request.content_length, chunks=chunks, expect_end=expect_end)
 
 
-async def _chunks(request: web.Request, limit: int) -> AsyncIterator[bytes]:
+async def _chunks(request: web.Request, limit: int, expect_end: Callable[[], None]) -> AsyncIterator[bytes]:
     received = 0
     try:
         while True:
             async with asyncio.timeout(IDLE_SECONDS):
                 chunk = await request.content.readany()
             if not chunk:
+                expect_end()
                 return
             received += len(chunk)
             if received > limit:

@@ -20,7 +20,7 @@ from adiuva.storage import queries
 from adiuva.storage.errors import IdTakenError
 from adiuva.storage.models import Blob, Record, Usage, UsageOf
 from adiuva.storage.uploads.models import Account, Body, Upload, Used, Wanted
-from adiuva.storage.uploads.service import Uploads
+from adiuva.storage.uploads.service import Uploads, expect_end_soon
 from adiuva.tiers import TIERS
 from adiuva.web.access import Principal
 
@@ -204,6 +204,7 @@ async def read_to_the_end(body: Body) -> None:
     async for chunk in body.chunks:
         await hashed.take([chunk])
     if not hashed.is_(body.checksum):
+        await expect_end_soon(body)
         raise ChecksumMismatchError
 
 

@@ -8,9 +8,10 @@ from uuid import UUID
 import pytest
 
 from adiuva.account import service
-from adiuva.account.service import ACCOUNTS
+from adiuva.account.places import VectorsPlace
+from adiuva.account.service import ACCOUNTS, Accounts
 from adiuva.blobs.protocol import BlobStore
-from adiuva.database import Database
+from adiuva.database import Connection, Database
 from adiuva.errors import BlobStoreUnavailableError, VectorStoreUnavailableError
 from adiuva.storage.housekeeping.housekeeper import HOUSEKEEPER
 from adiuva.storage.keys import BLOBS
@@ -54,6 +55,11 @@ async def rows_of(user: User) -> dict[str, int]:
             if count:
                 found[table] = count
     return found
+
+
+async def clear_away(accounts: Accounts) -> None:
+    for place in accounts._places:
+        await accounts.clear(place)
 
 
 async def test_everything_of_the_user_goes_and_nothing_of_anybody_else(client: Client, user: User) -> None:
@@ -113,7 +119,7 @@ async def test_with_the_stores_away_the_rest_goes_and_they_follow_when_they_are_
         Away(user.client.app[VECTORS].store, VectorStoreUnavailableError, "delete_user"),
     ]
     monkeypatch.setattr(housekeeper, "_blobs", away[0])
-    monkeypatch.setattr(accounts, "_vectors", away[1])
+    monkeypatch.setattr(accounts, "_places", [VectorsPlace(away[1])])
     assert await delete(user) == 204
     assert (await user.get("/auth/me"))[0] == 401
     while accounts._tasks:
@@ -126,7 +132,7 @@ async def test_with_the_stores_away_the_rest_goes_and_they_follow_when_they_are_
     async with database.acquire() as conn:
         await conn.execute("UPDATE storage_intents SET lease_until = now()")
     await housekeeper.clear_due()
-    await accounts.clear_vectors()
+    await clear_away(accounts)
     assert await vectors_of(user) == 0
     await assert_agreement(user.client)
 
@@ -136,10 +142,10 @@ async def test_what_is_left_is_forgotten_only_when_no_request_can_bring_it_back(
 ) -> None:
     accounts = user.client.app[ACCOUNTS]
     await delete(user)
-    await accounts.clear_vectors()
+    await clear_away(accounts)
     assert await rows_of(user) == {"account_remains": 1}
     monkeypatch.setattr(service, "LAST_WORDS", service.LAST_WORDS * 0)
-    await accounts.clear_vectors()
+    await clear_away(accounts)
     assert await rows_of(user) == {}
 
 
@@ -160,3 +166,46 @@ async def test_uploads_that_run_meanwhile_leave_nothing(user: User) -> None:
     await assert_agreement(user.client)
     assert await keys(user.client) == set()
     assert (await state(user.client))["rows"] == set()
+
+
+class Club:
+    """A place that knows its members by their address, and has trouble with some of them."""
+
+    id = "club"
+
+    def __init__(self, *members: str) -> None:
+        self.members = set(members)
+        self.trouble: dict[str, Exception] = {}
+
+    async def name_of(self, conn: Connection, user_id: UUID) -> str | None:
+        email: str = await conn.fetchval("SELECT email FROM users WHERE id = $1", user_id)
+        return email if email in self.members else None
+
+    async def clear(self, user_id: UUID, name: str) -> None:
+        if name in self.trouble:
+            raise self.trouble[name]
+        self.members.discard(name)
+
+
+async def test_a_place_is_told_the_name_it_knows_the_user_by_and_one_user_does_not_hold_up_the_others(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accounts, database = client.app[ACCOUNTS], client.app[DATABASE]
+    club = Club("ada@example.com", "grace@example.com")
+    club.trouble["ada@example.com"] = ZeroDivisionError()
+    monkeypatch.setattr(accounts, "_places", [club])
+    monkeypatch.setattr(service, "LAST_WORDS", service.LAST_WORDS * 0)
+    for name in ("ada", "grace", "alan"):
+        assert await delete(await register(client, f"{name}@example.com")) == 204
+    await clear_away(accounts)
+    assert club.members == {"ada@example.com"}
+    async with database.acquire() as conn:
+        assert await conn.fetchval("SELECT array_agg(name) FROM account_remains") == ["ada@example.com"]
+    club.trouble["ada@example.com"] = VectorStoreUnavailableError()
+    with pytest.raises(VectorStoreUnavailableError):
+        await accounts.clear(club)
+    club.trouble.clear()
+    await clear_away(accounts)
+    assert club.members == set()
+    async with database.acquire() as conn:
+        assert await conn.fetchval("SELECT count(*) FROM account_remains") == 0

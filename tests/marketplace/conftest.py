@@ -79,7 +79,8 @@ class Place:
 
     @property
     def settings(self) -> Settings:
-        return self.client.app[SETTINGS]
+        found: Settings = self.client.app[SETTINGS]
+        return found
 
     async def person(self, tier: str = "power", *, admin: bool = False) -> Person:
         """A new user of a tier."""

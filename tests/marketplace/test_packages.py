@@ -16,9 +16,11 @@ APPROVED = {"decision": "approved", "notes": ""}
 PACKAGE = archive()
 
 
-async def upload(person: Person, data: bytes = PACKAGE, path: str = PATH, **headers: str) -> Answer:
+async def upload(
+    person: Person, data: bytes = PACKAGE, path: str = PATH, headers: dict[str, str] | None = None
+) -> Answer:
     told = {"Content-Type": "application/octet-stream", "X-Checksum": checksum(data)}
-    sent = {name: value for name, value in {**told, **headers}.items() if value}
+    sent = {name: value for name, value in {**told, **(headers or {})}.items() if value}
     return await person.call("PUT", path, data=data, headers=sent)
 
 
@@ -76,7 +78,7 @@ async def test_what_is_said_of_a_package_has_to_be_right(author: Person, place: 
         ({"Content-Encoding": "gzip"}, 415, "unsupported_media_type"),
     ]
     for headers, status, code in cases:
-        answer = await upload(author, **headers)
+        answer = await upload(author, headers=headers)
         assert (answer[0], answer[1]["code"]) == (status, code), headers
     await tidy(place)
     assert stored(place) == []

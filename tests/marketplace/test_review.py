@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from adiuva.cli import main
 from adiuva.settings import Settings
 from tests.marketplace.conftest import GARDEN, Person, Place, fields, publish
+from tests.marketplace.packages import archive, checksum
 
 REVIEW = "/admin/plugins/garden-planner/review"
 SUSPEND = "/admin/plugins/garden-planner/suspend"
@@ -18,6 +19,9 @@ REINSTATE = "/admin/plugins/garden-planner/reinstate"
 APPROVED = {"decision": "approved", "notes": ""}
 
 Run = Callable[..., Awaitable[Result]]
+
+
+WHEEL = b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py2-none-any\nTag: py3-none-any\n"
 
 
 @pytest.fixture
@@ -75,7 +79,8 @@ async def test_what_is_decided_stays_decided(author: Person, admin: Person) -> N
         status, problem = await admin.post(REVIEW, {"decision": decision, "notes": "Again."})
         assert (status, problem["code"]) == (409, "not_pending")
     assert (await admin.post("/admin/plugins/none/review", APPROVED))[0] == 404
-    for body in ({}, {"decision": "maybe"}, {"decision": None}, []):
+    bodies: list[Any] = [{}, {"decision": "maybe"}, {"decision": None}, []]
+    for body in bodies:
         assert (await admin.post(REVIEW, body))[0] == 422
 
 
@@ -182,3 +187,24 @@ async def test_all_of_it_works_at_the_command_line(author: Person, admin: Person
         ("command line: operator", action, "garden-planner")
         for action in ("plugin.reinstate", "plugin.suspend", "plugin.approve", "plugin.reject")
     ]
+
+
+async def test_an_operator_downloads_a_package_as_pip_installs_it(author: Person, run: Run, tmp_path: Path) -> None:
+    missing = await run("plugins", "download", "garden-planner")
+    assert (missing.exit_code, missing.output) == (1, "Error: There is no package of a plugin garden-planner.\n")
+    for version, files, name in [
+        ("1.0.0", {"adiuva_garden.py": b"x = 1\n"}, "garden-planner.zip"),
+        (
+            "1.0.1",
+            {"adiuva_garden.py": b"x = 1\n", "adiuva_garden-1.0.1.dist-info/WHEEL": WHEEL},
+            "adiuva_garden-1.0.1-py2.py3-none-any.whl",
+        ),
+    ]:
+        data = archive(files)
+        await author.done("POST", "/plugins", {**GARDEN, "version": version})
+        headers = {"Content-Type": "application/octet-stream", "X-Checksum": checksum(data)}
+        assert (await author.call("PUT", "/plugins/garden-planner/package", data=data, headers=headers))[0] == 200
+        assert checksum(data) in (await run("plugins", "pending")).output
+        saved = await run("plugins", "download", "garden-planner", "--to", str(tmp_path / "packages"))
+        assert saved.exit_code == 0, saved.output
+        assert (tmp_path / "packages" / name).read_bytes() == data

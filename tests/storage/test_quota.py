@@ -1,6 +1,7 @@
 """No byte over the quota, whoever comes at once, goes away or lies."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -111,16 +112,37 @@ async def raw_upload(
     return reader, writer
 
 
-async def test_more_bytes_than_announced_are_no_part_of_the_body_and_nothing_is_kept(user: User) -> None:
-    """QU3: by HTTP the body ends where it was said to; what it is then is not what the checksum tells of."""
-    body = bytes(10 * MIB)
-    head = {"Content-Length": str(MIB), "X-Checksum": sha256(body)}
-    reader, writer = await raw_upload(user, head, body)
+@pytest.mark.parametrize("told", ["of all", "of what was announced"])
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize("known", [True, False])
+async def test_more_bytes_than_announced_are_413_and_nothing_is_kept(
+    user: User, told: str, at_once: bool, known: bool
+) -> None:
+    """QU3: 1 MiB announced, 10 MiB sent; whichever of them the checksum tells of, and also for a retry."""
+    body = random.Random(1).randbytes(10 * MIB)
+    record_id = str(uuid4())
+    if known:
+        await user.stored(body[:MIB], "notes", record_id)
+    head = {"Content-Length": str(MIB), "X-Checksum": sha256(body if told == "of all" else body[:MIB])}
+    first, rest = (body, b"") if at_once else (body[:MIB], body[MIB:])
+    reader, writer = await raw_upload(user, head, first, f"&id={record_id}" if known else "")
+    if rest:
+        await writer.drain()
+        writer.write(rest)
     answer = await reader.readuntil(b"\r\n\r\n")
-    assert answer.startswith((b"HTTP/1.0 400 ", b"HTTP/1.1 400 "))
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    await writer.drain()  # the whole of it is taken from the client, so that it can read its answer
     writer.close()
-    assert await user.used() == 0
+    assert await user.used() == (MIB if known else 0)
     await assert_agreement(user.client)
+
+
+async def test_the_next_request_on_a_connection_is_no_surplus(user: User) -> None:
+    head = {"Content-Length": "5", "X-Checksum": sha256(b"12345")}
+    reader, writer = await raw_upload(user, head, b"12345" + f"GET {API}/health HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 201 ")
+    assert b"HTTP/1.1 200 " in await reader.readuntil(b"200 ")
+    writer.close()
 
 
 async def test_fewer_bytes_than_announced_leave_nothing(user: User, settings: Settings) -> None:

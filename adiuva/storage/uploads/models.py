@@ -1,6 +1,6 @@
 """An upload, and whom it is counted for."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Final, Literal, Self
 from uuid import UUID
 
@@ -21,6 +21,10 @@ class Account:
     quota: int | None  # bytes; None is "without a limit"
 
 
+def nothing_follows() -> None:
+    """What is in memory has come whole."""
+
+
 @frozen(kw_only=True)
 class Body:
     """Bytes that a client sends, and what it said of them before."""
@@ -28,6 +32,8 @@ class Body:
     checksum: str
     length: int | None  # None: only the end will tell
     chunks: AsyncIterator[bytes]
+    expect_end: Callable[[], None] = nothing_follows
+    """Raises ``PayloadTooLargeError`` if more has come than was announced."""
 
 
 @frozen(kw_only=True)

@@ -12,7 +12,7 @@ import structlog
 
 from adiuva.blobs.protocol import BlobStore
 from adiuva.database import Database
-from adiuva.errors import AdiuvaError, QuotaExceededError, UnavailableError
+from adiuva.errors import AdiuvaError, ChecksumMismatchError, QuotaExceededError, UnavailableError
 from adiuva.storage.uploads import queries
 from adiuva.storage.uploads.models import Account, Body, Upload, Used, Wanted
 
@@ -23,6 +23,7 @@ Reached = Callable[[str], None]
 
 STEP_BYTES: Final = 2**20  # what a body without a length reserves at once
 QUOTA_SECONDS: Final = 10.0
+SURPLUS_SECONDS: Final = 0.05
 
 
 def nothing(_: str) -> None:
@@ -81,9 +82,16 @@ class Uploads:
 
         Raises:
             ChecksumMismatchError: it is not what the checksum tells of.
+            PayloadTooLargeError: it is more than was announced.
             QuotaExceededError: it is of unknown length, and more than there is room for.
         """
-        size = await self.blobs.put(upload.key, self._metered(upload, body), size=body.length, sha256=body.checksum)
+        chunks = self._metered(upload, body)
+        try:
+            size = await self.blobs.put(upload.key, chunks, size=body.length, sha256=body.checksum)
+        except ChecksumMismatchError:
+            await expect_end_soon(body)
+            raise
+        body.expect_end()
         self.reached("stored")
         return size
 
@@ -172,6 +180,17 @@ class Uploads:
                 with suppress(AdiuvaError, asyncpg.PostgresError):  # the next turn comes before the lease ends
                     async with self.database.acquire() as conn:
                         await queries.renew(conn, list(self._running), self.lease)
+
+
+async def expect_end_soon(body: Body) -> None:
+    """Give what is under way the time to come: whoever sends more than was announced is told that, if possible.
+
+    Raises:
+        PayloadTooLargeError: more has come.
+    """
+    if body.length is not None:
+        await asyncio.sleep(SURPLUS_SECONDS)
+    body.expect_end()
 
 
 async def _answered(question: Awaitable[T]) -> T:
