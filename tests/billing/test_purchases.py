@@ -14,7 +14,7 @@ from adiuva.settings import Settings
 from adiuva.testing.stripe_double import StripeDouble
 from adiuva.testing.stripe_double import paying as at_stripe
 from adiuva.web.keys import DATABASE
-from tests.billing.conftest import Client, Serve, Shop, User, billing_of, buyer
+from tests.billing.conftest import Client, Shop, Start, User, billing_of, buyer
 
 OFFER = Offer(plugin_id="slack-notifier", name="Slack Notifier", price_cents=499, currency="eur", author_id=None)
 
@@ -71,11 +71,11 @@ async def test_a_card_on_file_pays_at_once_and_the_author_has_70_percent(
 
 
 async def test_50_at_once_on_two_servers_are_one_charge(
-    client: Client, serve: Serve, paid: Settings, stripe: StripeDouble, shop: Shop
+    client: Client, start: Start, paid: Settings, stripe: StripeDouble, shop: Shop
 ) -> None:
     await onboarded(shop, stripe)
     ada = await with_card(client, stripe)
-    there = await serve(paid)
+    there = await start(paid)
     bought = await asyncio.gather(*(buy(server, ada, shop) for _ in range(25) for server in (client, there)))
     assert len({purchase.id for purchase in bought}) == 1
     assert [len(stripe.store.all(kind)) for kind in ("payment_intent", "charge", "transfer")] == [1, 1, 1]
@@ -281,13 +281,13 @@ async def test_without_stripe_it_is_sold_and_no_money_moves(bare: Client, databa
 
 
 async def test_a_purchase_without_stripe_is_none_once_there_is_stripe(
-    serve: Serve, settings: Settings, paid: Settings, stripe: StripeDouble
+    start: Start, settings: Settings, paid: Settings, stripe: StripeDouble
 ) -> None:
     """CO1."""
-    ada = await User.register(await serve(settings))
+    ada = await User.register(await start(settings))
     await billing_of(ada.client).purchases.buy(buyer(ada), OFFER)
     with pytest.raises(CheckoutRequiredError):
-        await billing_of(await serve(paid)).purchases.buy(buyer(ada), OFFER)
+        await billing_of(await start(paid)).purchases.buy(buyer(ada), OFFER)
 
 
 async def test_earnings_are_those_of_the_month_less_refunds(client: Client, stripe: StripeDouble, shop: Shop) -> None:

@@ -91,6 +91,10 @@ class StripeDouble:
         """A customer's newest subscription."""
         return self.store.all("subscription", customer=customer)[0]
 
+    def change_price(self, customer: str, price: str) -> Object:
+        """Choose another plan in the portal."""
+        return subscribing.change_price(self.store, self.subscription(customer), price)
+
     def onboard(self, account: str) -> Object:
         """Complete an author's onboarding."""
         return connecting.onboard(self.store, self.store.get("account", account))
