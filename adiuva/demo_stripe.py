@@ -160,7 +160,7 @@ class _Play:
 async def _until(find: Callable[[], list[T]]) -> list[T]:
     """What is found, once something is: transfers are made in the background."""
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while not (found := find()):
+        while not (found := find()):  # noqa: ASYNC110 - the double has no event for it
             await asyncio.sleep(0.1)
     return found
 
