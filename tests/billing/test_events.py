@@ -358,6 +358,23 @@ async def test_an_update_before_the_checkouts_completion_gives_the_tier(client: 
     assert await ada.tier() == "power"
 
 
+async def test_a_reading_that_is_answered_late_does_not_undo_a_newer_one(client: Client, stripe: StripeDouble) -> None:
+    """BI3."""
+    ada = await User.register(client)
+    customer = await ada.subscribe(stripe, "pro")
+    at_stripe.change_price(stripe.store, stripe.subscription(customer), "price_power_monthly")
+    [older] = stripe.webhooks.pending.values()
+    late = stripe.fail(r"/v1/subscriptions", method="GET", late=0.8)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(send(client, older))
+        while not late.hits:
+            await asyncio.sleep(0.01)
+        at_stripe.change_price(stripe.store, stripe.subscription(customer), "price_team_monthly")
+        assert await send(client, stripe.store.events[-1]) == 200
+        assert await ada.tier() == "team"
+    assert await ada.tier() == "team"
+
+
 async def race(client: Client, other: Client, stripe: StripeDouble, rounds: int) -> None:
     ada = await User.register(client)
     customer = await ada.subscribe(stripe, "pro")

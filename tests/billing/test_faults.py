@@ -33,12 +33,13 @@ CALLS = {
     "refunds": r"/v1/refunds",
     "reversals": r"/v1/transfers/.*/reversals",
 }
-KINDS = ["refuse", "fail", "fail_after", "drop", "drop_after"]
+KINDS = ["refuse", "fail", "fail_after", "drop", "drop_after", "hang_after"]
 
 
 @pytest.fixture
-async def billing(paid: Settings, database: Database) -> AsyncIterator[Billing]:
-    """Billing without its rounds, and without the library's own tries."""
+async def billing(paid: Settings, database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Billing]:
+    """Billing without its rounds, without the library's own tries, and with little patience."""
+    monkeypatch.setattr("adiuva.billing.stripe.TIMEOUT_SECONDS", 2.0)
     billing = Billing(settings=paid, database=database, prefix=API)
     assert billing._stripe is not None
     billing._stripe._retries = 0

@@ -141,6 +141,8 @@ class StripeDouble:
         if fault is not None and fault.delay:
             await asyncio.sleep(fault.delay)
         status, body, replayed = await self._answer(request, key, fault.kind if fault else None)
+        if fault is not None and fault.late:
+            await asyncio.sleep(fault.late)
         if fault is not None and fault.kind in ("drop", "drop_after"):
             assert request.transport is not None
             request.transport.abort()
