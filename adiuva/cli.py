@@ -113,7 +113,10 @@ def demo() -> None:
 
 def _mount() -> None:
     from adiuva.auth.admin import admin
+    from adiuva.storage.admin import reconcile, verify
 
+    admin.add_command(reconcile)
+    admin.add_command(verify)
     main.add_command(admin)
 
 
