@@ -97,6 +97,27 @@ async def test_without_a_card_the_user_pays_at_a_checkout(client: Client, stripe
     assert [len(stripe.store.all(kind)) for kind in ("payment_intent", "charge", "transfer")] == [1, 1, 1]
 
 
+async def test_over_http_it_is_402_with_the_url_and_then_201(client: Client, stripe: StripeDouble, shop: Shop) -> None:
+    """CO1."""
+    ada = await User.register(client)
+    await shop.query(
+        "INSERT INTO subscriptions (user_id, tier) SELECT id, 'power' FROM users WHERE id = $1", UUID(ada.id)
+    )
+    problem = await ada.json("POST", "/plugins/garden/install", status=402)
+    [session] = stripe.store.all("checkout.session")
+    assert (problem["code"], problem["checkout_url"]) == ("payment_required", session["url"])
+    assert (await ada.json("GET", "/plugins/installed"))["total"] == 0
+    stripe.pay(session["id"])
+    installed = await ada.json("POST", "/plugins/garden/install", status=201)
+    assert installed["revenue"]["amount_cents"] == 499
+    assert "stub" not in installed
+    assert (await ada.call("DELETE", "/plugins/garden/install")).status == 204
+    assert (await ada.json("POST", "/plugins/garden/install", status=201))["revenue"] == installed["revenue"]
+    stripe.refund(stripe.store.all("payment_intent")[0]["id"])
+    await stripe.webhooks.deliver()
+    assert (await ada.json("GET", "/plugins/installed"))["total"] == 0
+
+
 async def test_a_checkout_that_is_paid_is_entered_though_nobody_comes_back(
     client: Client, stripe: StripeDouble, shop: Shop
 ) -> None:
