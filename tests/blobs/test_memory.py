@@ -79,11 +79,13 @@ def _growth(where: str, mib: int) -> float:
 
 @pytest.mark.proof
 @pytest.mark.timeout(300)
+@pytest.mark.xdist_group("heavy")
 def test_a_gib_there_and_back_grows_a_server_by_less_than_32_mib_with_s3(s3_sink: str) -> None:
     assert _growth(s3_sink, 1024) < 32
 
 
 @pytest.mark.proof
 @pytest.mark.timeout(300)
+@pytest.mark.xdist_group("heavy")
 def test_a_gib_there_and_back_grows_a_server_by_less_than_32_mib_with_files(tmp_path: Path) -> None:
     assert _growth(str(tmp_path), 1024) < 32

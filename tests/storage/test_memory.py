@@ -80,7 +80,7 @@ async def growth(served: Served, work: Callable[[aiohttp.ClientSession], Any]) -
 
 @pytest.mark.proof
 @pytest.mark.timeout(600)
-@pytest.mark.xdist_group("gigabytes")
+@pytest.mark.xdist_group("heavy")
 async def test_a_gib_up_and_down_grows_the_server_by_less_than_32_mib(served: Served) -> None:
     checksum = checksum_of(1024)
 
@@ -92,7 +92,7 @@ async def test_a_gib_up_and_down_grows_the_server_by_less_than_32_mib(served: Se
 
 @pytest.mark.proof
 @pytest.mark.timeout(600)
-@pytest.mark.xdist_group("gigabytes")
+@pytest.mark.xdist_group("heavy")
 async def test_eight_gib_at_once_grow_the_server_by_at_most_64_mib(served: Served) -> None:
     """ST10."""
     checksum = checksum_of(1024)
