@@ -114,7 +114,7 @@ def demo() -> None:
 def _mount() -> None:
     from adiuva.audit.admin import audit
     from adiuva.auth.admin import admin
-    from adiuva.marketplace.admin import plugins
+    from adiuva.marketplace.review.admin import plugins
     from adiuva.storage.admin import reconcile, verify
 
     admin.add_command(audit)

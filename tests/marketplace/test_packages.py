@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import ClientError
 
 from adiuva.storage.housekeeping.housekeeper import HOUSEKEEPER
 from tests.marketplace.conftest import API, GARDEN, Answer, Person, Place, fields, publish
@@ -98,6 +99,23 @@ async def test_a_package_that_is_too_large_is_cut_off(author: Person, place: Pla
     assert (await author.call("PUT", PATH, data=pieces(), headers=headers))[0] == 413
     await tidy(place)
     assert stored(place) == []
+
+
+async def test_an_upload_that_breaks_off_leaves_nothing_behind(author: Person, place: Place) -> None:
+    await author.done("POST", "/plugins", GARDEN)
+
+    async def half() -> Any:
+        yield PACKAGE[:100]
+        raise ConnectionResetError
+
+    headers = {"Content-Type": "application/octet-stream", "X-Checksum": checksum(PACKAGE)}
+    with pytest.raises((ClientError, ConnectionError)):
+        await author.call("PUT", PATH, data=half(), headers={**headers, "Content-Length": str(len(PACKAGE))})
+    while await place.value("SELECT count(*) FROM storage_intents WHERE state = 'upload'"):
+        await asyncio.sleep(0.01)
+    await tidy(place)
+    assert stored(place) == []
+    assert (await upload(author))[0] == 200
 
 
 async def test_a_hostile_package_leaves_nothing_behind(author: Person, place: Place) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adiuva.marketplace.versions import is_above, precedence
+from adiuva.marketplace.submissions.versions import is_above, precedence
 from tests.marketplace.conftest import GARDEN, Person, Place, fields, publish
 
 
