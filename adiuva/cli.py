@@ -114,10 +114,13 @@ def demo() -> None:
 def _mount() -> None:
     from adiuva.audit.admin import audit
     from adiuva.auth.admin import admin
+    from adiuva.billing.admin import billing, events
     from adiuva.marketplace.review.admin import plugins
     from adiuva.storage.admin import reconcile, verify
 
     admin.add_command(audit)
+    admin.add_command(billing)
+    admin.add_command(events)
     admin.add_command(plugins)
     admin.add_command(reconcile)
     admin.add_command(verify)

@@ -1,9 +1,13 @@
 """Billing put together: with Stripe, or without."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from aiohttp import web
 
 from adiuva.billing.calls import Calls
 from adiuva.billing.customers import Customers
+from adiuva.billing.errors import StripeNeededError
 from adiuva.billing.events.inbox import Inbox, Prepare
 from adiuva.billing.events.models import Apply, Event, nothing
 from adiuva.billing.housekeeping import Housekeeper
@@ -82,6 +86,22 @@ class Billing:
         await self.inbox.stop()
         if self._stripe:
             await self._stripe.close()
+
+
+@asynccontextmanager
+async def following_of(settings: Settings, database: Database) -> AsyncIterator[Following]:
+    """Subscriptions alone, for the command line.
+
+    Raises:
+        StripeNeededError: there is no key.
+    """
+    stripe = _stripe(settings)
+    if stripe is None:
+        raise StripeNeededError
+    try:
+        yield Following(database=database, stripe=stripe, prices=Prices.of(settings))
+    finally:
+        await stripe.close()
 
 
 def _stripe(settings: Settings) -> Stripe | None:
