@@ -74,13 +74,13 @@ async def test_a_full_refund_uninstalls_and_a_partial_one_does_not(
     await stripe.webhooks.deliver()
     plugin = await user.plugin("garden-planner")
     assert (plugin["installed"], plugin["install_count"]) == (False, 0)
-    await refused(user)  # it has to be paid for again
     assert (await author.done("GET", "/plugins/earnings"))["gross_cents"] == 0
+    await user.done("POST", INSTALL)  # paid for again, with the card that is on file now
+    assert len(stripe.store.all("charge")) == 2
+    assert (await author.done("GET", "/plugins/earnings"))["gross_cents"] == 999
 
 
-async def test_a_free_plugin_needs_no_stripe(
-    stripe: StripeDouble, author: Person, admin: Person, user: Person
-) -> None:
+async def test_a_free_plugin_needs_no_stripe(stripe: StripeDouble, author: Person, admin: Person, user: Person) -> None:
     await publish(author, admin)
     assert (await user.post(INSTALL))[0] == 201
     assert stripe.store.all("customer") == []
