@@ -72,10 +72,10 @@ class Marketplace:
                 await _require_rising(conn, plugin, submission.version)
                 await submission_queries.end_pending(conn, plugin.id, "superseded")
                 await package_queries.drop_unneeded(conn, plugin.id)
-            if await submission_queries.count_pending(conn, principal.user_id) >= MAX_PENDING:
+                await submission_queries.insert_version(conn, submission)
+                await submission_queries.show_pending(conn, plugin.id)
+            if await submission_queries.count_pending(conn, principal.user_id) > MAX_PENDING:
                 raise TooManyPendingError
-            await submission_queries.insert_version(conn, submission)
-            await submission_queries.show_pending(conn, plugin.id)
             return await _version(conn, plugin.id, submission.version, principal.user_id)
 
         return await self._transaction(work)
@@ -221,7 +221,7 @@ def _has_price(principal: Principal, plugin: Plugin | Held) -> bool:
 
 
 async def _require_rising(conn: Connection, plugin: Held, version: str) -> None:
-    last = await submission_queries.find_last_version(conn, plugin.id) or plugin.version
+    last = await submission_queries.find_last_version(conn, plugin.id)
     if not is_above(version, last):
         raise VersionNotAboveError(f"The version has to be above {last}, the last one that was submitted.")
 

@@ -12,7 +12,7 @@ from adiuva.web.paging import Page
 
 
 async def insert_plugin(conn: Connection, submission: Submission, author_id: UUID) -> bool:
-    """Make a plugin of its first submission; False if its id is taken.
+    """Make a plugin of its first submission, which waits then; False if its id is taken.
 
     Raises:
         InvalidTokenError: the author's account is gone.
@@ -38,9 +38,9 @@ async def insert_plugin(conn: Connection, submission: Submission, author_id: UUI
     return status != "INSERT 0 0"
 
 
-async def find_last_version(conn: Connection, plugin_id: str) -> str | None:
+async def find_last_version(conn: Connection, plugin_id: str) -> str:
     """The last version that was submitted, whatever became of it."""
-    version: str | None = await conn.fetchval(
+    version: str = await conn.fetchval(
         "SELECT version FROM plugin_versions WHERE plugin_id = $1 ORDER BY position DESC LIMIT 1", plugin_id
     )
     return version
