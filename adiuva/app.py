@@ -9,12 +9,15 @@ from adiuva import health
 from adiuva.account import handlers as account_handlers
 from adiuva.account.places import VectorsPlace
 from adiuva.account.service import ACCOUNTS, Accounts
+from adiuva.audit import handlers as audit_handlers
 from adiuva.auth import handlers as auth_handlers
 from adiuva.auth.service import AUTH, Auth
 from adiuva.auth.socket_watch import SOCKETS, SocketWatch
 from adiuva.backup import handlers as backup_handlers
 from adiuva.backup.service import BACKUPS, Backups
 from adiuva.billing import handlers as billing_handlers
+from adiuva.billing.purchases.service import PURCHASES
+from adiuva.billing.service import BILLING, Billing
 from adiuva.blobs.build import build_blob_store
 from adiuva.chat import handlers as chat_handlers
 from adiuva.chat.agent_actor import AgentActor
@@ -32,6 +35,10 @@ from adiuva.chat.service import CHAT, Chat
 from adiuva.database import Database
 from adiuva.llm import build_model, model_names
 from adiuva.llm.protocol import Model
+from adiuva.marketplace import handlers as marketplace_handlers
+from adiuva.marketplace.packages.service import PACKAGES, Packages
+from adiuva.marketplace.review import REVIEWS, Reviews
+from adiuva.marketplace.service import MARKETPLACE, Marketplace, remove_refunded
 from adiuva.runtime import ActorSystem
 from adiuva.settings import Settings
 from adiuva.storage import handlers as storage_handlers
@@ -72,18 +79,19 @@ def create_app(
     middleware.install(app)
     if model is not None:
         app[MODEL] = model
-    app.cleanup_ctx.extend(
-        [_limiter, _database, _auth, _http, _blobs, _storage, _vectors, _accounts, _model, _actors, _batches, _sockets]
-    )
+    app.cleanup_ctx.extend([_limiter, _database, _auth, _billing, _http, _blobs, _storage, _marketplace, _vectors])
+    app.cleanup_ctx.extend([_accounts, _model, _actors, _batches, _sockets])
     app.on_shutdown.append(_say_goodbye)
     for routes in (
         health.ROUTES,
         auth_handlers.ROUTES,
+        audit_handlers.ROUTES,
         account_handlers.ROUTES,
         billing_handlers.ROUTES,
         chat_handlers.ROUTES,
         batch_handlers.ROUTES,
         plan_handlers.ROUTES,
+        marketplace_handlers.ROUTES,
         storage_handlers.ROUTES,
         record_batch_handlers.ROUTES,
         change_handlers.ROUTES,
@@ -113,6 +121,23 @@ async def _auth(app: web.Application) -> AsyncIterator[None]:
     app[AUTHENTICATOR] = app[AUTH].authenticate
     yield
     app[AUTH].close()
+
+
+async def _billing(app: web.Application) -> AsyncIterator[None]:
+    billing = app[BILLING] = Billing(
+        settings=app[SETTINGS], database=app[DATABASE], prefix=API, on_refunded=remove_refunded
+    )
+    app[PURCHASES] = billing.purchases
+    await billing.start()
+    yield
+    await billing.stop()
+
+
+async def _marketplace(app: web.Application) -> AsyncIterator[None]:
+    app[MARKETPLACE] = Marketplace(database=app[DATABASE], purchases=app[PURCHASES])
+    app[REVIEWS] = Reviews(database=app[DATABASE])
+    app[PACKAGES] = Packages(database=app[DATABASE], uploads=app[UPLOADS])
+    yield
 
 
 async def _http(app: web.Application) -> AsyncIterator[None]:

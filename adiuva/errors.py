@@ -102,6 +102,15 @@ class PaymentRequiredError(AdiuvaError):
     code = "payment_required"
 
 
+class CheckoutRequiredError(PaymentRequiredError):
+    """This has to be paid for first."""
+
+    def __init__(self, message: str | None = None, *, checkout_url: str | None = None) -> None:
+        """``checkout_url`` is where the user pays; None where paying is not possible right now."""
+        self.checkout_url = checkout_url
+        super().__init__(message)
+
+
 class QuotaExceededError(PaymentRequiredError):
     """There is no room for this in your tier's share of storage."""
 

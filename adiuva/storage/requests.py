@@ -59,13 +59,13 @@ def expected_checksums(request: web.Request) -> tuple[str, ...] | None:
     return tuple(tag.value for tag in tags if not tag.is_weak)
 
 
-def read_body(request: web.Request, checksum_header: str = X_CHECKSUM) -> Body:
-    """The body that comes with ``request``.
+def read_body(request: web.Request, checksum_header: str = X_CHECKSUM, *, limit: int | None = None) -> Body:
+    """The body that comes with ``request``; ``limit`` takes the place of ``MAX_BLOB_BYTES`` where it is lower.
 
     Raises:
         UnsupportedMediaTypeError: it is not said to be bytes.
         ValidationFailedError: there is no checksum of it.
-        PayloadTooLargeError: it is said to be larger than ``MAX_BLOB_BYTES``; reading it says so if it is.
+        PayloadTooLargeError: it is said to be larger than that; reading it says so if it is.
     """
     # What is encoded would be decoded on its way in, and be other bytes than those that the checksum tells of.
     encoding = request.headers.get(hdrs.CONTENT_ENCODING, "identity")
@@ -74,15 +74,15 @@ def read_body(request: web.Request, checksum_header: str = X_CHECKSUM) -> Body:
     checksum = request.headers.get(checksum_header, "")
     if not is_checksum(checksum):
         raise ValidationFailedError([(checksum_header, f"must be {CHECKSUM_MEANING}")])
-    limit = request.app[SETTINGS].max_blob_bytes
-    if (request.content_length or 0) > limit:
+    most = min(limit or request.app[SETTINGS].max_blob_bytes, request.app[SETTINGS].max_blob_bytes)
+    if (request.content_length or 0) > most:
         raise PayloadTooLargeError
 
     def expect_end() -> None:
         if has_surplus(request):
             raise PayloadTooLargeError("More has come than Content-Length told of.")
 
-    chunks = _chunks(request, limit, expect_end)
+    chunks = _chunks(request, most, expect_end)
     return Body(checksum=checksum, length=request.content_length, chunks=chunks, expect_end=expect_end)
 
 

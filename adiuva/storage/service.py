@@ -44,7 +44,7 @@ class Records:
             ChecksumMismatchError: what comes is not what its checksum tells of.
         """
         if record_id is not None and (existing := await self._find(principal.user_id, record_id)):
-            await _read_to_the_end(body)
+            await read_to_the_end(body)
             return same_record(existing, table, body.checksum), False
         account = account_of(principal)
         if account.quota == 0:
@@ -198,7 +198,7 @@ def same_record(existing: Record, table: str, checksum: str) -> Record:
     return existing
 
 
-async def _read_to_the_end(body: Body) -> None:
+async def read_to_the_end(body: Body) -> None:
     """What is a retry has to have the bytes that it tells of, too."""
     hashed = Sha256()
     async for chunk in body.chunks:

@@ -131,6 +131,8 @@ def _aiohttp_problem(error: web.HTTPException, request_id: str) -> web.Response:
 
 
 def _faults(error: errors.AdiuvaError) -> dict[str, Any]:
+    if isinstance(error, errors.CheckoutRequiredError) and error.checkout_url:
+        return {"checkout_url": error.checkout_url}
     if not isinstance(error, errors.ValidationFailedError):
         return {}
     return {"errors": [{"field": field, "message": message} for field, message in error.errors]}

@@ -127,6 +127,11 @@ async def read_json(
     return read(cls, await _read_body(request, max_bytes or request.app[SETTINGS].max_json_bytes))
 
 
+async def read_bytes(request: web.Request) -> bytes:
+    """The request's body as it is, at most ``MAX_JSON_BYTES`` of it; see `read_json` for the errors."""
+    return await _read_body(request, request.app[SETTINGS].max_json_bytes)
+
+
 async def _read_body(request: web.Request, limit: int) -> bytes:
     if (request.content_length or 0) > limit:
         raise PayloadTooLargeError

@@ -8,7 +8,7 @@ from adiuva.storage.housekeeping.models import Counter, StoredRow
 
 
 async def find_unknown(conn: Connection, keys: Sequence[str]) -> list[str]:
-    """Those of ``keys`` that no record, no backup and no intent names.
+    """Those of ``keys`` that no record, backup or plugin's package, and no intent names.
 
     The intent is there before the bytes are, and the row takes its place in one step: so whatever has bytes and is
     unknown has been given up.
@@ -18,6 +18,7 @@ async def find_unknown(conn: Connection, keys: Sequence[str]) -> list[str]:
         SELECT key FROM unnest($1::text[]) AS key
         WHERE NOT EXISTS (SELECT FROM storage_records WHERE blob_key = key)
             AND NOT EXISTS (SELECT FROM backup_metadata WHERE blob_key = key)
+            AND NOT EXISTS (SELECT FROM plugin_versions WHERE package_key = key)
             AND NOT EXISTS (SELECT FROM storage_intents WHERE blob_key = key)
         """,
         keys,
@@ -79,12 +80,16 @@ async def list_users(conn: Connection) -> list[UUID]:
 
 
 async def list_rows(conn: Connection, user_id: UUID) -> list[StoredRow]:
-    """The records and backups of a user."""
+    """The records and backups of a user, and the packages of its plugins."""
     rows = await conn.fetch(
         """
         SELECT blob_key AS key, checksum, size_bytes AS size FROM storage_records WHERE user_id = $1
         UNION ALL
         SELECT blob_key, checksum, size_bytes FROM backup_metadata WHERE user_id = $1
+        UNION ALL
+        SELECT package_key, package_checksum, package_size_bytes
+        FROM plugin_versions JOIN plugins ON plugins.id = plugin_id
+        WHERE author_id = $1 AND package_key IS NOT NULL
         """,
         user_id,
     )
@@ -92,11 +97,12 @@ async def list_rows(conn: Connection, user_id: UUID) -> list[StoredRow]:
 
 
 async def is_named(conn: Connection, key: str) -> bool:
-    """Whether a record or a backup still has its bytes there."""
+    """Whether a record, a backup or a package still has its bytes there."""
     named: bool = await conn.fetchval(
         """
         SELECT EXISTS (SELECT FROM storage_records WHERE blob_key = $1)
             OR EXISTS (SELECT FROM backup_metadata WHERE blob_key = $1)
+            OR EXISTS (SELECT FROM plugin_versions WHERE package_key = $1)
         """,
         key,
     )

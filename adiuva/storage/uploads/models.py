@@ -8,8 +8,8 @@ from attrs import define, frozen
 
 from adiuva.clock import new_id
 
-Kind = Literal["records", "backups"]
-KINDS: Final[tuple[Kind, ...]] = ("records", "backups")
+Kind = Literal["records", "backups", "packages"]
+KINDS: Final[tuple[Kind, ...]] = ("records", "backups", "packages")
 
 
 @frozen(kw_only=True)
