@@ -1,5 +1,6 @@
 """Billing put together: with Stripe, or without."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -34,6 +35,7 @@ class Billing:
         """``prefix`` is the path of the API; ``on_refunded`` is told that a plugin has been paid back in full."""
         calls, prices, pages = Calls(database), Prices.of(settings), Pages.of(settings, prefix)
         stripe = self._stripe = _stripe(settings)
+        soon = asyncio.Event()
         customers = Customers(database=database, stripe=stripe, calls=calls) if stripe else None
         orders = transfers = refunds = None
         if stripe and customers:
@@ -57,6 +59,7 @@ class Billing:
             database=database,
             secrets=tuple(secret for secret in settings.stripe_webhook_secret.replace(" ", "").split(",") if secret),
             prepare=_prepare(self.following, refunds, self.accounts),
+            applied=soon,
         )
         self.housekeeper = None
         if customers and orders and transfers and refunds:
@@ -69,6 +72,7 @@ class Billing:
                 refunds=refunds,
                 transfers=transfers,
                 accounts=self.accounts,
+                soon=soon,
             )
 
     async def start(self) -> None:

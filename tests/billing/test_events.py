@@ -24,7 +24,7 @@ from adiuva.testing.stripe_double import StripeDouble
 from adiuva.testing.stripe_double import subscribing as at_stripe
 from adiuva.testing.stripe_double.calls import shown
 from adiuva.testing.stripe_double.webhooks import signature
-from tests.billing.conftest import Client, Serve, User, billing_of, send
+from tests.billing.conftest import Client, Start, User, billing_of, send
 
 SECRET = "whsec_double"
 
@@ -106,8 +106,8 @@ async def test_one_valid_signature_of_several_is_enough(client: Client) -> None:
     assert (await post(client, payload, f"{moment},v1={'0' * 64},v0=abc,v1={digest}"))[0] == 200
 
 
-async def test_several_secrets_are_for_several_endpoints(serve: Serve, paid: Settings) -> None:
-    client = await serve(attrs.evolve(paid, stripe_webhook_secret="whsec_one, whsec_two"))
+async def test_several_secrets_are_for_several_endpoints(start: Start, paid: Settings) -> None:
+    client = await start(attrs.evolve(paid, stripe_webhook_secret="whsec_one, whsec_two"))
     payload = orjson.dumps(event("something.else"))
     for secret, status in (("whsec_one", 200), ("whsec_two", 200), ("whsec_one, whsec_two", 400), ("", 400)):
         assert (await post(client, payload, signature(payload, secret)))[0] == status
@@ -162,9 +162,9 @@ async def test_other_types_are_acknowledged_and_ignored(client: Client, database
 
 
 async def test_an_event_of_an_unknown_customer_is_kept_and_applied_once_the_customer_is_known(
-    serve: Serve, settings: Settings, database: Database
+    start: Start, settings: Settings, database: Database
 ) -> None:
-    client = await serve(attrs.evolve(settings, stripe_webhook_secret=SECRET))
+    client = await start(attrs.evolve(settings, stripe_webhook_secret=SECRET))
     ada = await User.register(client)
     early = event(customer="cus_1", metadata={"tier": "power"})
     assert await send(client, early) == 200
@@ -358,6 +358,23 @@ async def test_an_update_before_the_checkouts_completion_gives_the_tier(client: 
     assert await ada.tier() == "power"
 
 
+async def test_a_reading_that_is_answered_late_does_not_undo_a_newer_one(client: Client, stripe: StripeDouble) -> None:
+    """BI3."""
+    ada = await User.register(client)
+    customer = await ada.subscribe(stripe, "pro")
+    at_stripe.change_price(stripe.store, stripe.subscription(customer), "price_power_monthly")
+    [older] = stripe.webhooks.pending.values()
+    late = stripe.fail(r"/v1/subscriptions", method="GET", late=0.8)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(send(client, older))
+        while not late.hits:
+            await asyncio.sleep(0.01)
+        at_stripe.change_price(stripe.store, stripe.subscription(customer), "price_team_monthly")
+        assert await send(client, stripe.store.events[-1]) == 200
+        assert await ada.tier() == "team"
+    assert await ada.tier() == "team"
+
+
 async def race(client: Client, other: Client, stripe: StripeDouble, rounds: int) -> None:
     ada = await User.register(client)
     customer = await ada.subscribe(stripe, "pro")
@@ -373,18 +390,18 @@ async def race(client: Client, other: Client, stripe: StripeDouble, rounds: int)
 
 
 async def test_two_events_at_once_on_two_servers_lose_no_update(
-    client: Client, serve: Serve, paid: Settings, stripe: StripeDouble
+    client: Client, start: Start, paid: Settings, stripe: StripeDouble
 ) -> None:
     """BI3, in small."""
-    await race(client, await serve(paid), stripe, 20)
+    await race(client, await start(paid), stripe, 20)
 
 
 @pytest.mark.proof
 async def test_200_rounds_of_two_events_at_once_on_two_servers_lose_no_update(
-    client: Client, serve: Serve, paid: Settings, stripe: StripeDouble
+    client: Client, start: Start, paid: Settings, stripe: StripeDouble
 ) -> None:
     """BI3."""
-    await race(client, await serve(paid), stripe, 200)
+    await race(client, await start(paid), stripe, 200)
 
 
 STATUSES = st.sampled_from(["active", "past_due", "canceled"])
