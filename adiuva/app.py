@@ -20,6 +20,7 @@ from adiuva.chat.orchestrator import PROMPTS, Orchestrator
 from adiuva.chat.plans import handlers as plan_handlers
 from adiuva.chat.plans.planner import Plans
 from adiuva.chat.registry import AgentRegistry
+from adiuva.chat.rights import reach_of
 from adiuva.chat.sanitizer import Sanitizer
 from adiuva.chat.service import CHAT, Chat
 from adiuva.chat.socket_watch import SOCKETS, SocketWatch
@@ -108,6 +109,7 @@ async def _actors(app: web.Application) -> AsyncIterator[None]:
     system = app[ACTORS] = ActorSystem()
     plans = Plans(registry)
     refs = {}
+    reach = {agent.name: reach_of(agent, registry.manifest_of(agent.name)) for agent in registry.list_agents()}
     for agent in registry.list_agents():
         refs[agent.name] = await system.start(
             AgentActor(
@@ -115,6 +117,7 @@ async def _actors(app: web.Application) -> AsyncIterator[None]:
                 manifest=registry.manifest_of(agent.name),
                 model=app[MODEL],
                 http=app[HTTP],
+                reach=reach,
                 capacity=settings.mailbox_capacity,
                 concurrency=settings.agent_concurrency,
             )

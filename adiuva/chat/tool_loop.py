@@ -1,6 +1,7 @@
 """The tool loop: a model turn, its tools in parallel, the next turn, until the model has nothing left to run."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -38,6 +39,7 @@ class ToolLoop:
     tools: Mapping[str, Tool]
     specs: tuple[ToolSpec, ...]  # the tools as the model sees them
     rights: Rights
+    refused: Counter[str] = field(factory=Counter)  # what was beyond the rights, by tool
     context: Context
     model: Model
     model_name: str
@@ -136,7 +138,11 @@ class ToolLoop:
             value = await tool.call(self.agent, self.context, arguments)
         if isinstance(value, Action):
             if not self.rights.allow(tool, value):
-                log.warning("action refused", agent=self.agent.name, tool=tool.name)
+                self.refused[tool.name] += 1
+                count = self.refused[tool.name]
+                log.warning(
+                    "action refused", agent=self.agent.name, tool=tool.name, action=value.name[:64], count=count
+                )
                 raise ToolError("This action is not permitted.")
             return _encode(await self._produce(value))
         encoded = _encode(value)
