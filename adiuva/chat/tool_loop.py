@@ -12,7 +12,7 @@ from attrs import define, field
 from adiuva import clock
 from adiuva.chat.client_tools import ClientTools
 from adiuva.chat.messages import ProducedAction
-from adiuva.chat.rights import Rights
+from adiuva.chat.rights import Rights, permission_of
 from adiuva.errors import LlmUnavailableError
 from adiuva.llm.protocol import Message, Model, ModelCall, ModelTurn, OnText, ToolCall, ToolSpec, Usage
 from adiuva.sdk import Action, Agent, Context, Tool, ToolArgumentsError, ToolError
@@ -139,9 +139,12 @@ class ToolLoop:
         if isinstance(value, Action):
             if not self.rights.allow(tool, value):
                 self.refused[tool.name] += 1
-                count = self.refused[tool.name]
                 log.warning(
-                    "action refused", agent=self.agent.name, tool=tool.name, action=value.name[:64], count=count
+                    "action refused",  # whose own name is the plugin's text, and may hold anything
+                    agent=self.agent.name,
+                    tool=tool.name,
+                    needs=permission_of(value.name, writes=True),
+                    count=self.refused[tool.name],
                 )
                 raise ToolError("This action is not permitted.")
             return _encode(await self._produce(value))

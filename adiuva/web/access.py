@@ -26,7 +26,7 @@ class Principal:
     created_at: datetime
     login_id: UUID
     expires_at: datetime  # of the access token: a socket that it opened closes then
-    # The approved plugins that the user has installed, each with those of its approved permissions that the user accepted.
+    # The approved plugins that the user has installed, each with the permissions that are approved and accepted.
     plugins: Mapping[str, frozenset[str]] = field(factory=dict)
 
 
