@@ -10,19 +10,15 @@ from adiuva.auth import handlers as auth_handlers
 from adiuva.auth.service import AUTH, Auth
 from adiuva.billing import handlers as billing_handlers
 from adiuva.chat import handlers as chat_handlers
-from adiuva.chat.agent_actor import AgentActor
+from adiuva.chat.assembly import start_chat
 from adiuva.chat.batches import handlers as batch_handlers
 from adiuva.chat.batches.pacing import Pacing
 from adiuva.chat.batches.runner import Runner
 from adiuva.chat.batches.service import BATCHES, Batches
 from adiuva.chat.batches.store import BatchStore
-from adiuva.chat.orchestrator import PROMPTS, Orchestrator
 from adiuva.chat.plans import handlers as plan_handlers
-from adiuva.chat.plans.planner import Plans
 from adiuva.chat.registry import AgentRegistry
-from adiuva.chat.rights import reach_of
-from adiuva.chat.sanitizer import Sanitizer
-from adiuva.chat.service import CHAT, Chat
+from adiuva.chat.service import CHAT
 from adiuva.chat.socket_watch import SOCKETS, SocketWatch
 from adiuva.database import Database
 from adiuva.llm import build_model, model_names
@@ -105,45 +101,14 @@ async def _model(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _actors(app: web.Application) -> AsyncIterator[None]:
-    settings, registry = app[SETTINGS], app[REGISTRY]
     system = app[ACTORS] = ActorSystem()
-    plans = Plans(registry)
-    refs = {}
-    reach = {agent.name: reach_of(agent, registry.manifest_of(agent.name)) for agent in registry.list_agents()}
-    for agent in registry.list_agents():
-        refs[agent.name] = await system.start(
-            AgentActor(
-                agent,
-                manifest=registry.manifest_of(agent.name),
-                model=app[MODEL],
-                http=app[HTTP],
-                reach=reach,
-                capacity=settings.mailbox_capacity,
-                concurrency=settings.agent_concurrency,
-            )
-        )
-    agents = {agent.name: agent for agent in registry.list_agents()}
-    orchestrator = await system.start(
-        Orchestrator(
-            agents=agents,
-            refs=refs,
-            model=app[MODEL],
-            plans=plans,
-            capacity=settings.mailbox_capacity,
-            concurrency=settings.agent_concurrency,
-        )
-    )
-    models = model_names(settings) or ("",)  # none configured: whatever is asked, the model says so
-    app[CHAT] = Chat(
-        registry=registry,
-        orchestrator=orchestrator,
-        plans=plans,
-        models=models,
-        router_model=settings.llm_router_model or models[0],
-        deadline_seconds=settings.chat_deadline_seconds,
-        sanitizer=Sanitizer(
-            {**{agent.name: agent.instructions for agent in agents.values()}, **PROMPTS, **plans.templates.texts()}
-        ),
+    app[CHAT] = await start_chat(
+        system,
+        app[SETTINGS],
+        registry=app[REGISTRY],
+        model=app[MODEL],
+        models=model_names(app[SETTINGS]) or ("",),  # none configured: whatever is asked, the model says so
+        http=app[HTTP],
     )
     app[health.CHECKS] = _checks(app)
     yield
