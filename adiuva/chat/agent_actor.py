@@ -12,6 +12,7 @@ from attrs import frozen
 from adiuva.chat.client_tools import ClientTools
 from adiuva.chat.context import client_now, clock_line
 from adiuva.chat.messages import ActionProduced, AgentJob, ChatResult, ProducedAction, TextProduced
+from adiuva.chat.observers import plugin_settings
 from adiuva.chat.rights import Rights
 from adiuva.chat.tool_loop import ToolLoop, specs_of
 from adiuva.llm.protocol import Message, Model, ToolSpec
@@ -134,13 +135,6 @@ class AgentActor(Actor):
             http=self._http,
             log=self._log,
         )
-
-
-def plugin_settings(context: dict[str, Any], plugin_id: str | None) -> dict[str, Any]:
-    """The settings of one plugin, as the client sent them; empty where it sent none."""
-    plugins = context.get("plugins")
-    mine = plugins.get(plugin_id) if isinstance(plugins, dict) and plugin_id else None
-    return mine if isinstance(mine, dict) else {}
 
 
 def _list(value: object) -> list[Any]:

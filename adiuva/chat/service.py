@@ -6,11 +6,12 @@ from typing import Any
 
 import structlog
 from aiohttp import web
-from attrs import frozen
+from attrs import field, frozen
 
 from adiuva.billing.tiers import models_open_to, require_agent, require_feature, require_model_choice
 from adiuva.chat.messages import ChatJob, ChatResult, HistoryEntry
 from adiuva.chat.models import ChatRequest
+from adiuva.chat.observers import Observers
 from adiuva.chat.outgoing import clean_result
 from adiuva.chat.plans.models import wire_plan
 from adiuva.chat.plans.planner import Plans
@@ -42,6 +43,7 @@ class Chat:
     router_model: str
     deadline_seconds: float
     sanitizer: Sanitizer
+    observers: Observers = field(factory=Observers)
 
     def job(self, request: ChatRequest, principal: Principal, *, stream: bool) -> ChatJob:
         """The job that ``request`` asks for.
@@ -92,7 +94,9 @@ class Chat:
                 )
         except AdiuvaError as error:
             raise self.clean_error(error) from None
-        return clean_result(self.sanitizer, result)
+        result = clean_result(self.sanitizer, result)
+        self.observers.tell(principal, job.context, result.actions)
+        return result
 
     def clean_error(self, error: Exception) -> Exception:
         """The error as it may go out: what an agent raises may quote its prompt."""
@@ -101,7 +105,10 @@ class Chat:
         return error
 
     def session(self, job: ChatJob, principal: Principal) -> Session:
-        """The answer as a stream of events, not sanitized yet; see `session_result` for its end."""
+        """The answer as a stream of events, not sanitized yet; see `session_result` for its end.
+
+        Whoever passes the events on tells ``observers`` about the actions that went out.
+        """
         return self.orchestrator.stream(
             job,
             user=str(principal.user_id),

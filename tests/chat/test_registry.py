@@ -118,6 +118,7 @@ BROKEN = {
         "PluginValidationError: Plugin 'wrong_signature' for hook 'adiuva_agents'",
     ),
     "hook_raises": (module("raising_agent", returns="1 / 0"), "ZeroDivisionError: division by zero"),
+    "kills": ("raise KeyboardInterrupt", "KeyboardInterrupt: "),
     "returns_none": (module("none_agent", returns="None"), "adiuva_agents returned None"),
     "returns_one": (module("one_agent", returns="It()"), "adiuva_agents returned It, not a list of agents"),
     "returns_class": (module("class_agent", returns="[It]"), "adiuva_agents returned the class It; return It()"),
