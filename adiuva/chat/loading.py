@@ -46,6 +46,18 @@ class LoadedPlugin:
     templates: tuple[PromptTemplate, ...] = field(default=(), repr=False)
     observers: tuple[ActionObserver, ...] = field(default=(), repr=False)
 
+    def contents(self) -> dict[str, list[str]]:
+        """What it brings, by kind, for an operator to read; kinds of which there is nothing are left out."""
+        manifest = self.manifest
+        found: dict[str, list[str]] = {
+            "marketplace plugin": [manifest.id] if manifest else [],
+            "permissions": sorted(manifest.permissions) if manifest else [],
+            "agents": [agent.name for agent in self.agents],
+            "templates": [template.id for template in self.templates],
+            "observers": [observer.name for observer in self.observers],
+        }
+        return {kind: items for kind, items in found.items() if items}
+
 
 @frozen(kw_only=True)
 class PluginFailure:
