@@ -85,10 +85,11 @@ def test_the_settings_of_the_guide_are_json_by_plugin() -> None:
 
 def test_the_commands_of_the_guide_are_there_with_their_variables() -> None:
     for line in (line for language, code in BLOCKS if language == "sh" for line in code.splitlines()):
-        *variables, program, command = line.split()
-        assert program == "adiuva"
-        assert command in main.commands
-        Settings.load(dict(variable.split("=") for variable in variables), dotenv=None)
+        variables, _, arguments = line.partition("adiuva ")
+        command, *options = arguments.split()
+        known = {option for parameter in main.commands[command].params for option in parameter.opts}
+        assert {option for option in options if option.startswith("--")} <= known
+        Settings.load(dict(variable.split("=") for variable in variables.split()), dotenv=None)
 
 
 def test_the_figures_of_the_guide_are_those_of_the_server() -> None:
