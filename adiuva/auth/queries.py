@@ -171,7 +171,7 @@ async def find_spent(conn: Connection, *, token_hash: bytes, grace: timedelta) -
 async def find_principal(conn: Connection, login_id: UUID) -> Record | None:
     """The user of a login that lives: every field of ``Principal`` but its expiry.
 
-    ``tier`` is null without a plan; each of ``plugins`` is an id and, after it, the permissions that are approved and accepted.
+    ``tier`` is null without a plan; each of ``plugins`` is an id and, after it, its permissions: approved and accepted.
     """
     return await conn.fetchrow(
         """
