@@ -130,8 +130,15 @@ def demo() -> None:
 
 
 def _mount() -> None:
+    from adiuva.audit.admin import audit
     from adiuva.auth.admin import admin
+    from adiuva.marketplace.admin import plugins
+    from adiuva.storage.admin import reconcile, verify
 
+    admin.add_command(audit)
+    admin.add_command(plugins)
+    admin.add_command(reconcile)
+    admin.add_command(verify)
     main.add_command(admin)
 
 
