@@ -15,6 +15,12 @@ class VersionNotAboveError(ConflictError):
     code = "version_not_above"
 
 
+class TooManyPendingError(ConflictError):
+    """Too many of your plugins wait for a review; withdraw some, or wait."""
+
+    code = "too_many_pending"
+
+
 class NotPendingError(ConflictError):
     """Nothing of this plugin waits for a review."""
 

@@ -20,6 +20,7 @@ MAX_ID_LENGTH: Final = 64
 MAX_CATEGORY_LENGTH: Final = 40
 MAX_PRICE_CENTS: Final = 100_000
 MAX_NOTES_LENGTH: Final = 10_000
+MAX_PENDING: Final = 50  # of one author; more is no longer work that somebody wants reviewed
 
 _ID: list[Constraint] = [Length(1, MAX_ID_LENGTH), ID]
 _VERSION: list[Constraint] = [Length(1, 64), Pattern(VERSION, "a semantic version, such as 1.4.0")]

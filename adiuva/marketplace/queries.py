@@ -233,6 +233,19 @@ async def list_versions(conn: Connection, plugin_id: str, page: Page) -> tuple[l
     return [_version(row) for row in rows if row["version"] is not None], rows[0]["n"]
 
 
+async def count_pending(conn: Connection, author_id: UUID) -> int:
+    """How many of an author's plugins have a version that waits."""
+    count: int = await conn.fetchval(
+        """
+        SELECT count(*) FROM plugins
+        JOIN plugin_versions AS version ON version.plugin_id = plugins.id AND version.status = 'pending_review'
+        WHERE plugins.author_id = $1
+        """,
+        author_id,
+    )
+    return count
+
+
 async def end_pending(conn: Connection, plugin_id: str, status: str) -> None:
     """Take the version that waits, if any, out of the queue: it is now ``superseded`` or ``withdrawn``."""
     await conn.execute(

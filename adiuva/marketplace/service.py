@@ -18,10 +18,11 @@ from adiuva.marketplace.checklist import check
 from adiuva.marketplace.errors import (
     PluginIdTakenError,
     RatingNeedsInstallError,
+    TooManyPendingError,
     VersionNotAboveError,
     WrongStatusError,
 )
-from adiuva.marketplace.models import Held, Installation, Plugin, Rating, Submission
+from adiuva.marketplace.models import MAX_PENDING, Held, Installation, Plugin, Rating, Submission
 from adiuva.marketplace.packages import queries as package_queries
 from adiuva.marketplace.versions import is_above
 from adiuva.web.access import Principal
@@ -57,6 +58,7 @@ class Marketplace:
             ValidationFailedError: it does not pass the security checklist.
             PluginIdTakenError: the id is another author's.
             VersionNotAboveError: the author has submitted that version, or a later one, before.
+            TooManyPendingError: 50 of the author's plugins wait already.
         """
 
         async def work(conn: Connection) -> Plugin:
@@ -69,6 +71,8 @@ class Marketplace:
                 await _require_rising(conn, plugin, submission.version)
                 await queries.end_pending(conn, plugin.id, "superseded")
                 await package_queries.drop_unneeded(conn, plugin.id)
+            if await queries.count_pending(conn, principal.user_id) >= MAX_PENDING:
+                raise TooManyPendingError
             await queries.insert_version(conn, submission)
             await queries.show_pending(conn, plugin.id)
             return await _version(conn, plugin.id, submission.version, principal.user_id)

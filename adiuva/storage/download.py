@@ -1,7 +1,8 @@
 """Blobs over HTTP: whole or in ranges (RFC 9110, 13 and 14), and never as whole and good when they are not."""
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from datetime import datetime
 from email.utils import format_datetime
 from http import HTTPStatus
@@ -15,6 +16,7 @@ from adiuva.blobs.checksums import verified
 from adiuva.errors import BlobDamagedError, BlobMissingError, PreconditionFailedError, RangeNotSatisfiableError
 from adiuva.storage.keys import BLOBS
 from adiuva.storage.models import Blob
+from adiuva.storage.ranges import RANGES
 
 log = structlog.get_logger(__name__)
 
@@ -65,9 +67,9 @@ async def _answer(request: web.Request, blob: Blob, headers: Mapping[str, str]) 
         status = HTTPStatus.PARTIAL_CONTENT
         own[hdrs.CONTENT_RANGE] = f"bytes {part.start}-{part.end - 1}/{part.size}"
     own[hdrs.CONTENT_TYPE] = "application/octet-stream"
-    async with request.app[BLOBS].get(blob.key, part.start, part.end) as chunks:
+    async with aclosing(_checked(request.app, blob, part)) as chunks:
         try:
-            return await _send(request, _checked(chunks, blob, part), part.end - part.start, status, own)
+            return await _send(request, chunks, part.end - part.start, status, own)
         except BlobDamagedError:
             log.error("a stored blob is damaged", key=blob.key)  # noqa: TRY400 - where it was noticed tells nothing
             raise
@@ -91,15 +93,19 @@ async def _send(
     return response
 
 
-async def _checked(chunks: AsyncIterator[bytes], blob: Blob, part: Part) -> AsyncIterator[bytes]:
-    """``chunks``, as long as they can be those that were stored; the last one only if they are."""
-    left = part.end - part.start
-    source = verified(chunks, blob.checksum) if part.is_whole else chunks
-    async for chunk in source:
-        left -= len(chunk)
-        if left < 0:
-            raise BlobDamagedError
-        yield chunk
+async def _checked(app: web.Application, blob: Blob, part: Part) -> AsyncGenerator[bytes, None]:
+    """The bytes of ``part``, as long as they can be those that were stored; the last ones only if they are."""
+    if not part.is_whole:
+        async for block in app[RANGES].read(blob, part.start, part.end):
+            yield block
+        return
+    left = blob.size
+    async with app[BLOBS].get(blob.key) as chunks:
+        async for chunk in verified(chunks, blob.checksum):
+            left -= len(chunk)
+            if left < 0:
+                raise BlobDamagedError
+            yield chunk
     if left:
         raise BlobDamagedError
 

@@ -156,6 +156,17 @@ async def test_of_parallel_submissions_one_counts(place: Place, author: Person) 
     assert await place.value("SELECT version FROM plugin_versions WHERE status = 'pending_review'") == "1.8.0"
 
 
+async def test_an_author_has_only_so_many_plugins_waiting(author: Person, user: Person) -> None:
+    for number in range(50):
+        await author.done("POST", "/plugins", {**GARDEN, "id": f"garden-{number}"})
+    status, problem = await author.post("/plugins", {**GARDEN, "id": "garden-50"})
+    assert (status, problem["code"]) == (409, "too_many_pending")
+    assert (await author.post("/plugins", {**GARDEN, "id": "garden-7", "version": "2.0.0"}))[0] == 201
+    assert (await user.post("/plugins", {**GARDEN, "id": "garden-50"}))[0] == 201
+    await author.done("DELETE", "/plugins/garden-7")
+    assert (await author.post("/plugins", {**GARDEN, "id": "garden-51"}))[0] == 201
+
+
 async def test_an_author_withdraws_and_may_come_back(author: Person, admin: Person, user: Person) -> None:
     await publish(author, admin)
     await author.done("POST", "/plugins", {**GARDEN, "version": "1.1.0"})
