@@ -141,7 +141,7 @@ def _mount() -> None:
     from adiuva.audit.admin import audit
     from adiuva.auth.admin import admin
     from adiuva.billing.admin import billing, events
-    from adiuva.marketplace.admin import plugins
+    from adiuva.marketplace.review.admin import plugins
     from adiuva.storage.admin import reconcile, verify
 
     admin.add_command(audit)

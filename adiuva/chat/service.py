@@ -78,6 +78,11 @@ class Chat:
             raise NotFoundError(f"There is no agent {agent} here.")
         self._require_tier(principal, agent)
 
+    def rights(self, principal: Principal, agent: str) -> Rights:
+        """What ``agent`` may do and see for this user."""
+        manifest = self.registry.manifest_of(agent)
+        return Rights.of(manifest, principal.plugins.get(manifest.id, ()) if manifest else ())
+
     async def answer(self, job: ChatJob, principal: Principal, *, line: str | None = None) -> ChatResult:
         """The whole answer at once, sanitized. ``line``: where it waits in mailboxes, instead of the user's own."""
         try:
@@ -122,7 +127,7 @@ class Chat:
             {
                 "name": agent.name,
                 "description": agent.description,
-                "tools": list(self._rights(principal, agent.name).tools(agent.tools())),
+                "tools": list(self.rights(principal, agent.name).tools(agent.tools())),
                 "available": self._open(principal, agent.name),
             }
             for agent in self.registry.list_agents()
@@ -171,10 +176,6 @@ class Chat:
         except TierRequiredError:
             return False
         return True
-
-    def _rights(self, principal: Principal, agent: str) -> Rights:
-        manifest = self.registry.manifest_of(agent)
-        return Rights.of(manifest, principal.plugins.get(manifest.id, ()) if manifest else ())
 
     def _chosen_model(self, request: ChatRequest, principal: Principal) -> str:
         if request.model is None or request.model == self.models[0]:

@@ -26,8 +26,10 @@ from adiuva.marketplace.models import (
 )
 from adiuva.marketplace.packages.models import MAX_PACKAGE_BYTES
 from adiuva.marketplace.packages.service import PACKAGES
-from adiuva.marketplace.review import REVIEWS
+from adiuva.marketplace.review import queries as review_queries
+from adiuva.marketplace.review.service import REVIEWS
 from adiuva.marketplace.service import MARKETPLACE, is_privileged
+from adiuva.marketplace.submissions import queries as submission_queries
 from adiuva.storage.download import send_blob
 from adiuva.storage.models import Blob
 from adiuva.storage.requests import X_CHECKSUM, read_body
@@ -107,7 +109,7 @@ async def list_versions(request: web.Request) -> web.Response:
         plugin = await queries.find_plugin(conn, plugin_id, user_id=principal.user_id)
         if plugin is None or not is_privileged(principal, plugin.author_id):
             raise NotFoundError
-        versions, total = await queries.list_versions(conn, plugin_id, page)
+        versions, total = await submission_queries.list_versions(conn, plugin_id, page)
     return json_response(page.listing(versions, total=total))
 
 
@@ -165,7 +167,7 @@ async def list_pending(request: web.Request) -> web.Response:
     """What waits for a review, the oldest first."""
     page = read_page(request, limit=DEFAULT_LIMIT)
     async with request.app[DATABASE].acquire() as conn:
-        plugins, total = await queries.list_waiting(conn, page)
+        plugins, total = await review_queries.list_waiting(conn, page)
     return json_response(page.listing(plugins, total=total))
 
 

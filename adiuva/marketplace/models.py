@@ -7,7 +7,7 @@ from uuid import UUID
 from attrs import field, frozen
 
 from adiuva.billing.purchases.models import Revenue
-from adiuva.marketplace.versions import VERSION
+from adiuva.marketplace.submissions.versions import VERSION
 from adiuva.sdk import Permission
 from adiuva.web.wire import Constraint, Length, Pattern, Range
 

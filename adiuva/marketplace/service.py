@@ -14,7 +14,6 @@ from adiuva.billing.purchases.service import Purchases
 from adiuva.database import Connection, Database
 from adiuva.errors import CheckoutRequiredError, NotFoundError, ValidationFailedError
 from adiuva.marketplace import queries
-from adiuva.marketplace.checklist import check
 from adiuva.marketplace.errors import (
     PluginIdTakenError,
     RatingNeedsInstallError,
@@ -24,7 +23,9 @@ from adiuva.marketplace.errors import (
 )
 from adiuva.marketplace.models import MAX_PENDING, Held, Installation, Plugin, Rating, Submission
 from adiuva.marketplace.packages import queries as package_queries
-from adiuva.marketplace.versions import is_above
+from adiuva.marketplace.submissions import queries as submission_queries
+from adiuva.marketplace.submissions.checklist import check
+from adiuva.marketplace.submissions.versions import is_above
 from adiuva.web.access import Principal
 
 T = TypeVar("T")
@@ -63,18 +64,18 @@ class Marketplace:
 
         async def work(conn: Connection) -> Plugin:
             check(submission, await queries.list_known(conn, author_id=principal.user_id))
-            is_new = await queries.insert_plugin(conn, submission, principal.user_id)
-            plugin = await _held(conn, submission.id)
+            is_new = await submission_queries.insert_plugin(conn, submission, principal.user_id)
+            plugin = await held(conn, submission.id)
             if plugin.author_id != principal.user_id:
                 raise PluginIdTakenError
             if not is_new:
                 await _require_rising(conn, plugin, submission.version)
-                await queries.end_pending(conn, plugin.id, "superseded")
+                await submission_queries.end_pending(conn, plugin.id, "superseded")
                 await package_queries.drop_unneeded(conn, plugin.id)
-            if await queries.count_pending(conn, principal.user_id) >= MAX_PENDING:
+                await submission_queries.insert_version(conn, submission)
+                await submission_queries.show_pending(conn, plugin.id)
+            if await submission_queries.count_pending(conn, principal.user_id) > MAX_PENDING:
                 raise TooManyPendingError
-            await queries.insert_version(conn, submission)
-            await queries.show_pending(conn, plugin.id)
             return await _version(conn, plugin.id, submission.version, principal.user_id)
 
         return await self._transaction(work)
@@ -88,12 +89,12 @@ class Marketplace:
         """
 
         async def work(conn: Connection) -> None:
-            plugin = await _held(conn, plugin_id)
+            plugin = await held(conn, plugin_id)
             if plugin.author_id != principal.user_id:
                 raise NotFoundError
             if plugin.status == "withdrawn":
                 raise WrongStatusError("The plugin is withdrawn already.")
-            await queries.end_pending(conn, plugin_id, "withdrawn")
+            await submission_queries.end_pending(conn, plugin_id, "withdrawn")
             await queries.set_status(conn, plugin_id, "withdrawn")
             await package_queries.drop_unneeded(conn, plugin_id)
 
@@ -155,7 +156,7 @@ class Marketplace:
         """
 
         async def work(conn: Connection) -> Rating:
-            if (await _held(conn, plugin_id)).status != "approved":
+            if (await held(conn, plugin_id)).status != "approved":
                 raise NotFoundError
             if not await queries.rate(conn, user_id=principal.user_id, plugin_id=plugin_id, stars=stars):
                 raise RatingNeedsInstallError
@@ -166,7 +167,7 @@ class Marketplace:
     async def _install(
         self, conn: Connection, principal: Principal, plugin_id: str, accepted: Sequence[str] | None
     ) -> tuple[Installation, bool]:
-        await _held(conn, plugin_id)
+        await held(conn, plugin_id)
         plugin = await queries.find_plugin(conn, plugin_id, user_id=principal.user_id)
         assert plugin is not None
         if plugin.status == "approved":
@@ -210,6 +211,18 @@ async def in_transaction(database: Database, work: Callable[[Connection], Awaita
     raise AssertionError
 
 
+async def held(conn: Connection, plugin_id: str) -> Held:
+    """A plugin that nobody else changes until the end of the transaction.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    plugin = await queries.lock_plugin(conn, plugin_id)
+    if plugin is None:
+        raise NotFoundError(f"There is no plugin {plugin_id}.")
+    return plugin
+
+
 async def remove_refunded(conn: Connection, user_id: UUID, plugin_id: str) -> None:
     """What billing calls once a user has got all the money for a plugin back: it is no longer the user's."""
     await queries.delete_installation(conn, user_id=user_id, plugin_id=plugin_id)
@@ -224,13 +237,6 @@ def _has_price(principal: Principal, plugin: Plugin | Held) -> bool:
     return plugin.price_cents > 0 and plugin.author_id != principal.user_id
 
 
-async def _held(conn: Connection, plugin_id: str) -> Held:
-    plugin = await queries.lock_plugin(conn, plugin_id)
-    if plugin is None:
-        raise NotFoundError
-    return plugin
-
-
 def _require_asked(plugin: Plugin, accepted: Sequence[str] | None) -> None:
     faults = [
         (f"accept_permissions[{index}]", "is not what this plugin asks for")
@@ -242,7 +248,7 @@ def _require_asked(plugin: Plugin, accepted: Sequence[str] | None) -> None:
 
 
 async def _require_rising(conn: Connection, plugin: Held, version: str) -> None:
-    last = await queries.find_last_version(conn, plugin.id) or plugin.version
+    last = await submission_queries.find_last_version(conn, plugin.id)
     if not is_above(version, last):
         raise VersionNotAboveError(f"The version has to be above {last}, the last one that was submitted.")
 
