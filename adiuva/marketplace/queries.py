@@ -158,29 +158,65 @@ async def set_status(conn: Connection, plugin_id: str, status: str) -> None:
     )
 
 
-async def insert_installation(conn: Connection, *, user_id: UUID, plugin_id: str) -> None:
+async def insert_installation(
+    conn: Connection, *, user_id: UUID, plugin_id: str, accepted: Sequence[str] | None
+) -> None:
     """Install a plugin, which is locked; that it is there already is fine.
+
+    Where ``accepted`` is None, it is what the plugin asks for.
 
     Raises:
         InvalidTokenError: the user's account is gone.
     """
     try:
         await conn.execute(
-            "INSERT INTO plugin_installations (user_id, plugin_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+            """
+            INSERT INTO plugin_installations (user_id, plugin_id, accepted_permissions) VALUES ($1, $2, $3::text[])
+            ON CONFLICT DO NOTHING
+            """,
             user_id,
             plugin_id,
+            accepted,
         )
     except asyncpg.ForeignKeyViolationError as error:
         raise account_gone(error, "plugin_installations_user_id_fkey") from error
 
 
 async def find_installation(conn: Connection, *, user_id: UUID, plugin_id: str) -> Record | None:
-    """``plugin_id`` and ``installed_at``, where the user has the plugin installed."""
+    """``plugin_id``, ``installed_at``, and the permissions accepted and pending, where the plugin is installed."""
     return await conn.fetchrow(
-        "SELECT plugin_id, installed_at FROM plugin_installations WHERE user_id = $1 AND plugin_id = $2",
+        """
+        SELECT
+            plugin_id, installed_at, accepted_permissions,
+            ARRAY(
+                SELECT permission FROM unnest(plugins.permissions) WITH ORDINALITY AS asked (permission, place)
+                WHERE permission <> ALL (accepted_permissions) ORDER BY place
+            ) AS pending_permissions
+        FROM plugin_installations
+        JOIN plugins ON plugins.id = plugin_id
+        WHERE user_id = $1 AND plugin_id = $2
+        """,
         user_id,
         plugin_id,
     )
+
+
+async def accept_permissions(conn: Connection, *, user_id: UUID, plugin_id: str, accepted: Sequence[str]) -> None:
+    """Note what the user accepts of a plugin, which is locked and installed, in place of what was accepted before."""
+    await conn.execute(
+        "UPDATE plugin_installations SET accepted_permissions = $3 WHERE user_id = $1 AND plugin_id = $2",
+        user_id,
+        plugin_id,
+        accepted,
+    )
+
+
+async def list_accepted(conn: Connection, *, user_id: UUID) -> dict[str, list[str]]:
+    """The permissions that a user has accepted, by plugin."""
+    rows = await conn.fetch(
+        "SELECT plugin_id, accepted_permissions FROM plugin_installations WHERE user_id = $1", user_id
+    )
+    return {row["plugin_id"]: row["accepted_permissions"] for row in rows}
 
 
 async def delete_installation(conn: Connection, *, user_id: UUID, plugin_id: str) -> bool:

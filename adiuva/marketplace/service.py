@@ -1,6 +1,6 @@
 """The marketplace's decisions: who may do what to a plugin, in which state, and what is paid for before."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from attrs import frozen
 from adiuva.billing.purchases.models import Buyer, Offer
 from adiuva.billing.purchases.service import Purchases
 from adiuva.database import Connection, Database
-from adiuva.errors import CheckoutRequiredError, NotFoundError
+from adiuva.errors import CheckoutRequiredError, NotFoundError, ValidationFailedError
 from adiuva.marketplace import queries
 from adiuva.marketplace.errors import (
     PluginIdTakenError,
@@ -100,22 +100,28 @@ class Marketplace:
 
         await self._transaction(work)
 
-    async def install(self, principal: Principal, plugin_id: str) -> tuple[Installation, bool]:
+    async def install(
+        self, principal: Principal, plugin_id: str, accepted: Sequence[str] | None
+    ) -> tuple[Installation, bool]:
         """Install a plugin, and pay for it where it costs something; gives also whether it is new.
 
-        What was paid for once is free from then on. Authors do not pay for their own.
+        What was paid for once is free from then on. Authors do not pay for their own. ``accepted`` are the permissions
+        that the plugin gets; None leaves them as they are, and for a new one means all that it asks for.
 
         Raises:
             NotFoundError: there is no such plugin to be installed.
             CheckoutRequiredError: it has to be paid for first.
+            ValidationFailedError: the plugin does not ask for what is accepted.
         """
         async with self.database.acquire() as conn:
-            if there := await self._installed(conn, principal, plugin_id):
+            there = await self._installed(conn, principal, plugin_id)
+            if there and accepted is None:
                 return there, False
             plugin = await queries.find_plugin(conn, plugin_id, user_id=principal.user_id)
         if plugin is None or plugin.status != "approved":
             raise NotFoundError
-        if _has_price(principal, plugin):
+        _require_asked(plugin, accepted)
+        if there is None and _has_price(principal, plugin):
             await self.purchases.buy(
                 Buyer(user_id=principal.user_id, email=principal.email),
                 Offer(
@@ -126,7 +132,7 @@ class Marketplace:
                     author_id=plugin.author_id,
                 ),
             )
-        return await self._transaction(lambda conn: self._install(conn, principal, plugin_id))
+        return await self._transaction(lambda conn: self._install(conn, principal, plugin_id, accepted))
 
     async def uninstall(self, principal: Principal, plugin_id: str) -> None:
         """Uninstall a plugin, whatever its status; what was paid for stays paid.
@@ -158,28 +164,39 @@ class Marketplace:
 
         return await self._transaction(work)
 
-    async def _install(self, conn: Connection, principal: Principal, plugin_id: str) -> tuple[Installation, bool]:
-        plugin = await held(conn, plugin_id)
-        if there := await self._installed(conn, principal, plugin_id):
-            return there, False
+    async def _install(
+        self, conn: Connection, principal: Principal, plugin_id: str, accepted: Sequence[str] | None
+    ) -> tuple[Installation, bool]:
+        await held(conn, plugin_id)
+        plugin = await queries.find_plugin(conn, plugin_id, user_id=principal.user_id)
+        assert plugin is not None
+        if plugin.status == "approved":
+            _require_asked(plugin, accepted)
+        if plugin.installed:
+            if accepted is not None:
+                await queries.accept_permissions(
+                    conn, user_id=principal.user_id, plugin_id=plugin_id, accepted=accepted
+                )
+            return await self._there(conn, principal, plugin_id), False
         if plugin.status != "approved":
             raise NotFoundError
         paid = await self.purchases.find(conn, user_id=principal.user_id, plugin_id=plugin_id)
         if paid is None and _has_price(principal, plugin):
             raise CheckoutRequiredError  # it has got a price, or was refunded, since we looked
-        await queries.insert_installation(conn, user_id=principal.user_id, plugin_id=plugin_id)
+        await queries.insert_installation(conn, user_id=principal.user_id, plugin_id=plugin_id, accepted=accepted)
+        return await self._there(conn, principal, plugin_id), True
+
+    async def _there(self, conn: Connection, principal: Principal, plugin_id: str) -> Installation:
         installed = await self._installed(conn, principal, plugin_id)
         assert installed is not None
-        return installed, True
+        return installed
 
     async def _installed(self, conn: Connection, principal: Principal, plugin_id: str) -> Installation | None:
         row = await queries.find_installation(conn, user_id=principal.user_id, plugin_id=plugin_id)
         if row is None:
             return None
         paid = await self.purchases.find(conn, user_id=principal.user_id, plugin_id=plugin_id)
-        return Installation(
-            plugin_id=row["plugin_id"], installed_at=row["installed_at"], revenue=paid.revenue if paid else None
-        )
+        return Installation(**row, revenue=paid.revenue if paid else None)
 
     async def _transaction(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         return await in_transaction(self.database, work)
@@ -218,6 +235,16 @@ def is_privileged(principal: Principal, author_id: UUID | None) -> bool:
 
 def _has_price(principal: Principal, plugin: Plugin | Held) -> bool:
     return plugin.price_cents > 0 and plugin.author_id != principal.user_id
+
+
+def _require_asked(plugin: Plugin, accepted: Sequence[str] | None) -> None:
+    faults = [
+        (f"accept_permissions[{index}]", "is not what this plugin asks for")
+        for index, permission in enumerate(accepted or ())
+        if permission not in plugin.permissions
+    ]
+    if faults:
+        raise ValidationFailedError(faults)
 
 
 async def _require_rising(conn: Connection, plugin: Held, version: str) -> None:
