@@ -1,6 +1,7 @@
 """The composition root: what the server is made of, in the order in which it is made, and its routes. Wiring only."""
 
 from collections.abc import AsyncIterator
+from time import monotonic
 
 import aiohttp
 from aiohttp import web
@@ -20,24 +21,22 @@ from adiuva.billing.purchases.service import PURCHASES
 from adiuva.billing.service import BILLING, Billing
 from adiuva.blobs.build import build_blob_store
 from adiuva.chat import handlers as chat_handlers
-from adiuva.chat.agent_actor import AgentActor
+from adiuva.chat.assembly import start_chat
 from adiuva.chat.batches import handlers as batch_handlers
 from adiuva.chat.batches.pacing import Pacing
 from adiuva.chat.batches.runner import Runner
 from adiuva.chat.batches.service import BATCHES, Batches
 from adiuva.chat.batches.store import BatchStore
-from adiuva.chat.orchestrator import PROMPTS, Orchestrator
+from adiuva.chat.observers import Observers
 from adiuva.chat.plans import handlers as plan_handlers
-from adiuva.chat.plans.planner import Plans
 from adiuva.chat.registry import AgentRegistry
-from adiuva.chat.sanitizer import Sanitizer
-from adiuva.chat.service import CHAT, Chat
+from adiuva.chat.service import CHAT
 from adiuva.database import Database
 from adiuva.llm import build_model, model_names
 from adiuva.llm.protocol import Model
 from adiuva.marketplace import handlers as marketplace_handlers
 from adiuva.marketplace.packages.service import PACKAGES, Packages
-from adiuva.marketplace.review import REVIEWS, Reviews
+from adiuva.marketplace.review.service import REVIEWS, Reviews
 from adiuva.marketplace.service import MARKETPLACE, Marketplace, remove_refunded
 from adiuva.runtime import ActorSystem
 from adiuva.settings import Settings
@@ -54,7 +53,7 @@ from adiuva.storage.uploads.service import Uploads
 from adiuva.vectors import handlers as vector_handlers
 from adiuva.vectors.build import build_vector_store
 from adiuva.vectors.service import VECTORS, Vectors
-from adiuva.web import cors, middleware
+from adiuva.web import cors, middleware, outbound
 from adiuva.web.access import AUTHENTICATOR
 from adiuva.web.keys import DATABASE, LIMITER, SETTINGS
 from adiuva.web.limits import make_limiter
@@ -75,7 +74,7 @@ def create_app(
     """The server as ``settings`` want it; ``model`` and ``registry`` replace those that settings would give."""
     app = web.Application()
     app[SETTINGS] = settings
-    app[REGISTRY] = registry or AgentRegistry.load(blocked=set(settings.blocked_plugins))
+    app[REGISTRY] = registry or AgentRegistry.load(set(settings.blocked_plugins), seconds=settings.plugin_load_seconds)
     middleware.install(app)
     if model is not None:
         app[MODEL] = model
@@ -141,7 +140,7 @@ async def _marketplace(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _http(app: web.Application) -> AsyncIterator[None]:
-    async with aiohttp.ClientSession() as session:
+    async with outbound.open_session(app[SETTINGS].plugin_networks) as session:
         app[HTTP] = session
         yield
 
@@ -203,47 +202,30 @@ async def _model(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _actors(app: web.Application) -> AsyncIterator[None]:
-    settings, registry = app[SETTINGS], app[REGISTRY]
+    settings = app[SETTINGS]
     system = app[ACTORS] = ActorSystem()
-    plans = Plans(registry)
-    refs = {}
-    for agent in registry.list_agents():
-        refs[agent.name] = await system.start(
-            AgentActor(
-                agent,
-                manifest=registry.manifest_of(agent.name),
-                model=app[MODEL],
-                http=app[HTTP],
-                capacity=settings.mailbox_capacity,
-                concurrency=settings.agent_concurrency,
-            )
-        )
-    agents = {agent.name: agent for agent in registry.list_agents()}
-    orchestrator = await system.start(
-        Orchestrator(
-            agents=agents,
-            refs=refs,
-            model=app[MODEL],
-            plans=plans,
-            capacity=settings.mailbox_capacity,
-            concurrency=settings.agent_concurrency,
-        )
+    watchers = ActorSystem()  # of its own: what observers do is no load of the chat
+    observers = await Observers.start(
+        watchers,
+        app[REGISTRY].observers(),
+        http=app[HTTP],
+        capacity=settings.mailbox_capacity,
+        concurrency=settings.agent_concurrency,
     )
-    models = model_names(settings) or ("",)  # none configured: whatever is asked, the model says so
-    app[CHAT] = Chat(
-        registry=registry,
-        orchestrator=orchestrator,
-        plans=plans,
-        models=models,
-        router_model=settings.llm_router_model or models[0],
-        deadline_seconds=settings.chat_deadline_seconds,
-        sanitizer=Sanitizer(
-            {**{agent.name: agent.instructions for agent in agents.values()}, **PROMPTS, **plans.templates.texts()}
-        ),
+    app[CHAT] = await start_chat(
+        system,
+        settings,
+        registry=app[REGISTRY],
+        model=app[MODEL],
+        models=model_names(settings) or ("",),  # none configured: whatever is asked, the model says so
+        http=app[HTTP],
+        observers=observers,
     )
     app[health.CHECKS] = _checks(app)
     yield
+    until = monotonic() + DRAIN_SECONDS
     await system.stop(DRAIN_SECONDS)
+    await watchers.stop(max(1.0, until - monotonic()))
 
 
 async def _batches(app: web.Application) -> AsyncIterator[None]:

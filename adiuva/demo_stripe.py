@@ -16,7 +16,7 @@ from adiuva.app import API
 from adiuva.audit.models import Actor
 from adiuva.client import Client
 from adiuva.marketplace.models import ReviewRequest
-from adiuva.marketplace.review import REVIEWS
+from adiuva.marketplace.review.service import REVIEWS
 from adiuva.serve import start
 from adiuva.settings import Settings
 from adiuva.testing.stripe_double import StripeDouble

@@ -169,7 +169,10 @@ async def find_spent(conn: Connection, *, token_hash: bytes, grace: timedelta) -
 
 
 async def find_principal(conn: Connection, login_id: UUID) -> Record | None:
-    """The user of a login that lives: every field of ``Principal`` but its expiry; ``tier`` is null without a plan."""
+    """The user of a login that lives: every field of ``Principal`` but its expiry.
+
+    ``tier`` is null without a plan; each of ``plugins`` is an id and, after it, its permissions: approved and accepted.
+    """
     return await conn.fetchrow(
         """
         SELECT
@@ -178,7 +181,10 @@ async def find_principal(conn: Connection, login_id: UUID) -> Record | None:
                 WHEN subscriptions.status IN ('active', 'trialing', 'past_due') THEN subscriptions.tier::text
             END AS tier,
             ARRAY(
-                SELECT plugin_installations.plugin_id
+                SELECT concat_ws(' ', plugins.id, array_to_string(ARRAY(
+                    SELECT unnest(plugin_installations.accepted_permissions)
+                    INTERSECT SELECT unnest(plugins.permissions)
+                ), ' '))
                 FROM plugin_installations
                 JOIN plugins ON plugins.id = plugin_installations.plugin_id AND plugins.status = 'approved'
                 WHERE plugin_installations.user_id = logins.user_id
@@ -297,13 +303,22 @@ async def set_admin(conn: Connection, email: str, *, is_admin: bool) -> bool:
 async def set_tier(conn: Connection, email: str, tier: str) -> bool:
     """Give a user a subscription in force with ``tier``; False if nobody has this address.
 
-    What Stripe says of its own subscription later wins again.
+    What Stripe says of its own subscription later wins again, unless that one has ended.
     """
     status = await conn.execute(
         """
         INSERT INTO subscriptions (user_id, tier, status)
         SELECT id, $2::text::billing_tier, 'active' FROM users WHERE lower(email) = lower($1)
-        ON CONFLICT (user_id) DO UPDATE SET tier = excluded.tier, status = 'active', updated_at = now()
+        ON CONFLICT (user_id) DO UPDATE SET
+            tier = excluded.tier, status = 'active', updated_at = now(),
+            stripe_subscription_id = CASE
+                WHEN subscriptions.status NOT IN ('canceled', 'incomplete_expired')
+                THEN subscriptions.stripe_subscription_id
+            END,
+            current_period_end = CASE
+                WHEN subscriptions.status NOT IN ('canceled', 'incomplete_expired')
+                THEN subscriptions.current_period_end
+            END
         """,
         email,
         tier,

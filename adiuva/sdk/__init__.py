@@ -30,15 +30,18 @@ from adiuva.sdk.context import Context
 from adiuva.sdk.convert import NonBlank
 from adiuva.sdk.errors import DefinitionError, ToolArgumentsError, ToolError
 from adiuva.sdk.hookspecs import hookimpl, hookspec
+from adiuva.sdk.observers import ActionObserver
 from adiuva.sdk.permissions import Permission
 from adiuva.sdk.plugins import PluginManifest
 from adiuva.sdk.templates import PromptTemplate
 from adiuva.sdk.tools import Tool, tool
 from adiuva.sdk.unset import UNSET, Unset
+from adiuva.sdk.urls import https_url
 
 __all__ = [
     "UNSET",
     "Action",
+    "ActionObserver",
     "Agent",
     "Context",
     "DefinitionError",
@@ -53,5 +56,6 @@ __all__ = [
     "changes",
     "hookimpl",
     "hookspec",
+    "https_url",
     "tool",
 ]

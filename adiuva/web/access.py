@@ -1,7 +1,9 @@
 """Who is asking: the principal of a request, and what finds it."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Literal, Protocol
+from types import MappingProxyType
+from typing import Final, Literal, Protocol
 from uuid import UUID
 
 from aiohttp import hdrs, web
@@ -10,6 +12,8 @@ from attrs import frozen
 from adiuva.errors import InvalidTokenError, UnauthorizedError
 
 Access = Literal["private", "public", "admin"]
+
+NO_PLUGINS: Final[Mapping[str, frozenset[str]]] = MappingProxyType({})
 
 _MAX_TOKEN_LENGTH = 4096
 
@@ -25,7 +29,8 @@ class Principal:
     created_at: datetime
     login_id: UUID
     expires_at: datetime  # of the access token: a socket that it opened closes then
-    plugins: frozenset[str] = frozenset()  # the approved ones that the user has installed
+    # The approved plugins that the user has installed, each with the permissions that are approved and accepted.
+    plugins: Mapping[str, frozenset[str]] = NO_PLUGINS
 
 
 class Authenticator(Protocol):
