@@ -6,7 +6,7 @@ from time import monotonic
 import aiohttp
 from aiohttp import web
 
-from adiuva import health
+from adiuva import __version__, health
 from adiuva.account import handlers as account_handlers
 from adiuva.account.places import VectorsPlace
 from adiuva.account.service import ACCOUNTS, Accounts
@@ -57,7 +57,8 @@ from adiuva.web import cors, middleware, outbound
 from adiuva.web.access import AUTHENTICATOR
 from adiuva.web.keys import DATABASE, LIMITER, SETTINGS
 from adiuva.web.limits import make_limiter
-from adiuva.web.routes import register
+from adiuva.web.openapi import handlers as openapi_handlers
+from adiuva.web.routes import ROUTES, register
 
 API = "/api/v1"
 DRAIN_SECONDS = 10.0
@@ -96,8 +97,12 @@ def create_app(
         change_handlers.ROUTES,
         backup_handlers.ROUTES,
         vector_handlers.ROUTES,
+        openapi_handlers.ROUTES,
     ):
         register(app, API, routes)
+    app[openapi_handlers.REFERENCE] = openapi_handlers.Reference(app[ROUTES], __version__)
+    if settings.env == "dev":
+        register(app, "", openapi_handlers.PAGE_ROUTES)
     cors.allow_origins(app, settings.cors_origins)
     return app
 

@@ -4,11 +4,13 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from aiohttp import web
+from attrs import frozen
 
 from adiuva import __version__
+from adiuva.web.describe import Answer
 from adiuva.web.responses import json_response
 from adiuva.web.routes import Route
 
@@ -17,9 +19,25 @@ Check = Callable[[], Awaitable[str]]  # gives "ok", or a few words on what is wr
 CHECKS: web.AppKey[Mapping[str, Check]] = web.AppKey("health_checks", Mapping)
 
 
+@frozen(kw_only=True)
+class Health:
+    """The process lives."""
+
+    status: Literal["ok"] = "ok"
+    version: str
+
+
+@frozen(kw_only=True)
+class Readiness:
+    """What the server needs, by name: ``ok``, or a few words on what is wrong."""
+
+    status: Literal["ok", "unavailable"]
+    checks: Mapping[str, str]
+
+
 async def health(_: web.Request) -> web.Response:
     """The process lives."""
-    return json_response({"status": "ok", "version": __version__})
+    return json_response(Health(version=__version__))
 
 
 async def ready(request: web.Request) -> web.Response:
@@ -27,8 +45,8 @@ async def ready(request: web.Request) -> web.Response:
     checks = request.app[CHECKS]
     answers = await asyncio.gather(*(_outcome(check) for check in checks.values()))
     well = all(answer == "ok" for answer in answers)
-    body = {"status": "ok" if well else "unavailable", "checks": dict(zip(checks, answers, strict=True))}
-    return json_response(body, status=200 if well else 503)
+    found = Readiness(status="ok" if well else "unavailable", checks=dict(zip(checks, answers, strict=True)))
+    return json_response(found, status=200 if well else 503)
 
 
 async def _outcome(check: Check) -> str:
@@ -51,7 +69,18 @@ def folder_check(folder: Path) -> Check:
     return check
 
 
+_CHECKED = dict.fromkeys(("database", "blobs", "vectors", "agents"), "ok")
+_READY = {"status": "ok", "checks": _CHECKED}
+_UNREADY = {"status": "unavailable", "checks": {**_CHECKED, "blobs": "does not answer"}}
+
 ROUTES = [
-    Route("GET", "/health", health, access="public", limit=None),
-    Route("GET", "/health/ready", ready, access="public", limit=None),
+    Route("GET", "/health", health, access="public", limit=None, answers={200: Answer(Health)}),
+    Route(
+        "GET",
+        "/health/ready",
+        ready,
+        access="public",
+        limit=None,
+        answers={200: Answer(Readiness, example=_READY), 503: Answer(Readiness, example=_UNREADY)},
+    ),
 ]

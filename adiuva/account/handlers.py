@@ -4,7 +4,9 @@ from aiohttp import web
 
 from adiuva.account.models import DeleteRequest
 from adiuva.account.service import ACCOUNTS
+from adiuva.errors import InvalidCredentialsError
 from adiuva.web.access import PRINCIPAL
+from adiuva.web.describe import NOTHING, Body
 from adiuva.web.routes import Route, read_json
 
 
@@ -16,5 +18,12 @@ async def delete_me(request: web.Request) -> web.Response:
 
 
 ROUTES = [
-    Route("DELETE", "/auth/me", delete_me),
+    Route(
+        "DELETE",
+        "/auth/me",
+        delete_me,
+        body=Body(DeleteRequest, {"password": "correct horse battery"}),
+        answers=NOTHING,
+        errors=(InvalidCredentialsError,),
+    ),
 ]

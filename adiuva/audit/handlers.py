@@ -3,8 +3,10 @@
 from aiohttp import web
 
 from adiuva.audit import queries
+from adiuva.audit.models import AuditEntry
+from adiuva.web.describe import Answer, Listing
 from adiuva.web.keys import DATABASE
-from adiuva.web.paging import read_page
+from adiuva.web.paging import page_parameters, read_page
 from adiuva.web.responses import json_response
 from adiuva.web.routes import Route
 
@@ -18,5 +20,12 @@ async def list_audit(request: web.Request) -> web.Response:
 
 
 ROUTES = [
-    Route("GET", "/admin/audit", list_audit, access="admin"),
+    Route(
+        "GET",
+        "/admin/audit",
+        list_audit,
+        access="admin",
+        parameters=page_parameters(),
+        answers={200: Answer(Listing(AuditEntry))},
+    ),
 ]

@@ -5,10 +5,20 @@ from uuid import UUID
 from aiohttp import hdrs, web
 
 from adiuva.auth import queries
-from adiuva.auth.models import LoginRequest, Me, PasswordRequest, RefreshRequest, RegisterRequest, Sessions
+from adiuva.auth.models import (
+    AuthTokens,
+    LoginRequest,
+    Me,
+    PasswordRequest,
+    RefreshRequest,
+    RegisterRequest,
+    Sessions,
+    Ticket,
+)
 from adiuva.auth.service import AUTH
-from adiuva.errors import NotFoundError
+from adiuva.errors import EmailTakenError, InvalidCredentialsError, InvalidTokenError, NotFoundError, TokenReusedError
 from adiuva.web.access import PRINCIPAL
+from adiuva.web.describe import NOTHING, UUID_TEXT, Answer, Body, Parameter
 from adiuva.web.keys import DATABASE
 from adiuva.web.responses import json_response
 from adiuva.web.routes import Route, read_json
@@ -95,14 +105,53 @@ def _user_agent(request: web.Request) -> str | None:
     return printable[:_MAX_USER_AGENT] or None
 
 
+_ID = Parameter("id", UUID_TEXT, where="path")
+_CREDENTIALS = {"email": "ada@example.org", "password": "correct horse battery"}
+_REFRESH = Body(RefreshRequest, {"refresh_token": "kq3J9vW0c1xY7mZr5tBn2uHs8dLf4gPe6aQoRiTyUwE"})
+_PASSWORDS = {"current_password": "correct horse battery", "new_password": "staple correct horse"}
+
 ROUTES = (
-    Route("POST", "/auth/register", register, access="public", limit="register"),
-    Route("POST", "/auth/login", login, access="public", limit="login"),
-    Route("POST", "/auth/refresh", refresh, access="public", limit="refresh"),
-    Route("POST", "/auth/logout", logout, access="public"),
-    Route("POST", "/auth/password", change_password),
-    Route("GET", "/auth/sessions", list_sessions),
-    Route("DELETE", "/auth/sessions/{id}", revoke_session),
-    Route("POST", "/auth/ticket", issue_ticket),
-    Route("GET", "/auth/me", me),
+    Route(
+        "POST",
+        "/auth/register",
+        register,
+        access="public",
+        limit="register",
+        body=Body(RegisterRequest, _CREDENTIALS),
+        answers={201: Answer(AuthTokens)},
+        errors=(EmailTakenError,),
+    ),
+    Route(
+        "POST",
+        "/auth/login",
+        login,
+        access="public",
+        limit="login",
+        body=Body(LoginRequest, _CREDENTIALS),
+        answers={200: Answer(AuthTokens)},
+        errors=(InvalidCredentialsError,),
+    ),
+    Route(
+        "POST",
+        "/auth/refresh",
+        refresh,
+        access="public",
+        limit="refresh",
+        body=_REFRESH,
+        answers={200: Answer(AuthTokens)},
+        errors=(InvalidTokenError, TokenReusedError),
+    ),
+    Route("POST", "/auth/logout", logout, access="public", body=_REFRESH, answers=NOTHING),
+    Route(
+        "POST",
+        "/auth/password",
+        change_password,
+        body=Body(PasswordRequest, _PASSWORDS),
+        answers=NOTHING,
+        errors=(InvalidCredentialsError,),
+    ),
+    Route("GET", "/auth/sessions", list_sessions, answers={200: Answer(Sessions)}),
+    Route("DELETE", "/auth/sessions/{id}", revoke_session, parameters=(_ID,), answers=NOTHING),
+    Route("POST", "/auth/ticket", issue_ticket, answers={200: Answer(Ticket)}),
+    Route("GET", "/auth/me", me, answers={200: Answer(Me)}),
 )

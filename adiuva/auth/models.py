@@ -11,7 +11,7 @@ from attrs import field, frozen
 
 from adiuva.auth.passwords import MAX_BYTES
 from adiuva.sdk.convert import MismatchError
-from adiuva.web.wire import Constraint, Length, MaxBytes
+from adiuva.web.wire import Constraint, Described, Length, MaxBytes
 
 MAX_EMAIL_LENGTH = 254
 MIN_PASSWORD_LENGTH = 8
@@ -43,7 +43,7 @@ def _is_email(_: object, attribute: "attrs.Attribute[str]", value: str) -> None:
 
 
 _EMAIL_LENGTH = Length(max=MAX_EMAIL_LENGTH)
-_NEW_EMAIL: list[Constraint] = [_EMAIL_LENGTH, _is_email]
+_NEW_EMAIL: list[Constraint] = [_EMAIL_LENGTH, Described(_is_email, {"format": "email"})]
 _NEW_PASSWORD: list[Constraint] = [Length(MIN_PASSWORD_LENGTH), MaxBytes(MAX_BYTES)]
 
 

@@ -3,12 +3,22 @@
 from aiohttp import hdrs, web
 
 from adiuva.auth.service import AUTH
-from adiuva.errors import OriginNotAllowedError
+from adiuva.errors import InvalidTokenError, OriginNotAllowedError, OverloadedError, UnauthorizedError, UnavailableError
 from adiuva.web.access import AUTHENTICATOR, Principal, bearer_token
+from adiuva.web.describe import Answer, Parameter
 from adiuva.web.keys import SETTINGS
 
 CLOSE_UNAUTHORIZED = 4401
 CLOSE_GOING_AWAY = 1001
+
+# How the OpenAPI document describes the upgrade.
+SOCKET_PARAMETERS = (
+    Parameter("ticket", {"type": "string"}, text="Of POST /auth/ticket: it opens one socket, once."),
+    Parameter("token", {"type": "string"}, text="An access token, where neither ticket nor Authorization can be sent."),
+    Parameter(hdrs.ORIGIN, {"type": "string"}, where="header", text="Of a page: an allowed one, else 403."),
+)
+SOCKET_ANSWERS = {101: Answer(text="The socket is open; its frames are in docs/websocket.md.")}
+SOCKET_ERRORS = (OriginNotAllowedError, UnauthorizedError, InvalidTokenError, UnavailableError, OverloadedError)
 
 
 async def socket_principal(request: web.Request) -> Principal:

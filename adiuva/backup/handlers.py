@@ -7,17 +7,18 @@ import orjson
 from aiohttp import web
 
 from adiuva.backup import queries
-from adiuva.backup.models import Label
+from adiuva.backup.models import Backup, Label
 from adiuva.backup.service import BACKUPS
-from adiuva.errors import ValidationFailedError
+from adiuva.errors import BlobStoreUnavailableError, NotFoundError, QuotaExceededError, ValidationFailedError
 from adiuva.sdk.convert import MismatchError
 from adiuva.sdk.scalars import check_datetime
-from adiuva.storage.download import send_blob
+from adiuva.storage.download import BLOB_ERRORS, BLOB_PARAMETERS, blob_answers, send_blob
 from adiuva.storage.models import Blob
-from adiuva.storage.requests import path_id, read_body
+from adiuva.storage.requests import PATH_ID, checksum_parameter, path_id, read_body
 from adiuva.web.access import PRINCIPAL
+from adiuva.web.describe import BYTES, NOTHING, Answer, Listing, Parameter
 from adiuva.web.keys import DATABASE
-from adiuva.web.paging import read_page
+from adiuva.web.paging import page_parameters, read_page
 from adiuva.web.responses import json_response
 from adiuva.web.routes import Route
 
@@ -96,10 +97,53 @@ def _utc(text: str | None) -> datetime:
         raise MismatchError("must be within the years 1 to 9999") from None
 
 
+_LABEL = (
+    Parameter(
+        X_VERSION,
+        {"type": "string", "minLength": 1, "maxLength": _MAX_VERSION},
+        where="header",
+        required=True,
+        text="Printable characters.",
+        example="1",
+    ),
+    Parameter(
+        X_TIMESTAMP,
+        {"type": "string"},
+        where="header",
+        required=True,
+        text="When it was taken, in ISO 8601; without an offset, in UTC.",
+        example="2026-01-15T09:30:00Z",
+    ),
+    checksum_parameter(X_CHECKSUM),
+)
+_ANSWERS = blob_answers(X_VERSION, X_TIMESTAMP, X_CHECKSUM)
+
 ROUTES = [
-    Route("PUT", "/backup", store_backup),
-    Route("GET", "/backup", get_newest),
-    Route("GET", "/backup/history", list_backups),
-    Route("GET", "/backup/{id}", get_backup),
-    Route("DELETE", "/backup/{id}", delete_backup),
+    Route(
+        "PUT",
+        "/backup",
+        store_backup,
+        parameters=_LABEL,
+        body=BYTES,
+        answers={201: Answer(Backup)},
+        errors=(QuotaExceededError, BlobStoreUnavailableError),
+    ),
+    Route(
+        "GET",
+        "/backup",
+        get_newest,
+        parameters=BLOB_PARAMETERS,
+        answers=_ANSWERS,
+        errors=(NotFoundError, *BLOB_ERRORS),
+    ),
+    Route("GET", "/backup/history", list_backups, parameters=page_parameters(), answers={200: Answer(Listing(Backup))}),
+    Route(
+        "GET",
+        "/backup/{id}",
+        get_backup,
+        parameters=(PATH_ID, *BLOB_PARAMETERS),
+        answers=_ANSWERS,
+        errors=BLOB_ERRORS,
+    ),
+    Route("DELETE", "/backup/{id}", delete_backup, parameters=(PATH_ID,), answers=NOTHING),
 ]

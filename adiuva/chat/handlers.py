@@ -2,11 +2,15 @@
 
 from aiohttp import web
 
-from adiuva.chat.models import ChatRequest
-from adiuva.chat.plans.models import wire_plan
+from adiuva.auth.sockets import SOCKET_ANSWERS, SOCKET_ERRORS, SOCKET_PARAMETERS
+from adiuva.chat.errors import CHAT_ERRORS
+from adiuva.chat.messages import ChatResponse
+from adiuva.chat.models import Agents, ChatRequest, Models
+from adiuva.chat.plans.models import ExecutionPlan, wire_plan
 from adiuva.chat.service import CHAT, wire_result
 from adiuva.chat.socket import open_stream
 from adiuva.web.access import PRINCIPAL
+from adiuva.web.describe import Answer, Body
 from adiuva.web.disconnect import cancelled_on_disconnect
 from adiuva.web.responses import json_response
 from adiuva.web.routes import Route, read_json
@@ -24,17 +28,39 @@ async def post_chat(request: web.Request) -> web.Response:
 
 async def list_agents(request: web.Request) -> web.Response:
     """Every agent of this server, and which of them the user's tier holds."""
-    return json_response({"items": request.app[CHAT].agents_for(request[PRINCIPAL])})
+    return json_response(Agents(items=request.app[CHAT].agents_for(request[PRINCIPAL])))
 
 
 async def list_models(request: web.Request) -> web.Response:
     """Every model that clients may ask for, and which of them the user's tier holds."""
-    return json_response({"items": request.app[CHAT].models_for(request[PRINCIPAL].tier)})
+    return json_response(Models(items=request.app[CHAT].models_for(request[PRINCIPAL].tier)))
 
+
+_REQUEST = {
+    "message": "Add a task to water the roses",
+    "context": {"tasks": [{"id": "1", "title": "Mow the lawn"}], "timezone": "Europe/Berlin"},
+    "history": [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hello! What can I do?"}],
+}
 
 ROUTES = [
-    Route("POST", "/chat", post_chat),
-    Route("GET", "/agents", list_agents),
-    Route("GET", "/models", list_models),
-    Route("GET", "/chat/stream", open_stream, access="public", limit=None),  # it authenticates the socket itself
+    Route(
+        "POST",
+        "/chat",
+        post_chat,
+        body=Body(ChatRequest, _REQUEST),
+        answers={200: Answer(ChatResponse | ExecutionPlan, text="The answer; in plan mode a plan.")},
+        errors=CHAT_ERRORS,
+    ),
+    Route("GET", "/agents", list_agents, answers={200: Answer(Agents)}),
+    Route("GET", "/models", list_models, answers={200: Answer(Models)}),
+    Route(
+        "GET",
+        "/chat/stream",
+        open_stream,
+        access="public",  # it authenticates the socket itself
+        limit=None,
+        parameters=SOCKET_PARAMETERS,
+        answers=SOCKET_ANSWERS,
+        errors=SOCKET_ERRORS,
+    ),
 ]

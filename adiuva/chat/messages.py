@@ -73,6 +73,15 @@ class ChatResult:
 
 
 @frozen(kw_only=True)
+class ChatResponse:
+    """An answer as the wire shows it."""
+
+    response: str = field(repr=False)
+    actions: tuple[ProducedAction, ...]
+    usage: Usage
+
+
+@frozen(kw_only=True)
 class TextProduced:
     """Event: a piece of the response, as the model sent it."""
 

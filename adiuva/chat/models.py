@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from adiuva.chat.context import client_now, parse_now, parse_zone
 from adiuva.sdk.convert import MismatchError
-from adiuva.web.wire import Length
+from adiuva.web.wire import Described, Length
 
 MAX_CONTEXT_BYTES = 256 * 1024
 LISTS = ("tasks", "projects", "checkpoints", "notes")
@@ -43,6 +43,19 @@ def check_context(field: str, value: dict[str, Any]) -> None:
         raise MismatchError("is out of range", field=f"{field}.now") from None
 
 
+_CONTEXT = Described(
+    _readable,
+    {
+        "description": f"At most {MAX_CONTEXT_BYTES} bytes as JSON.",
+        "properties": {
+            **{name: {"type": "array", "items": {"type": "object"}} for name in LISTS},
+            "now": {"type": ["string", "null"], "description": "ISO 8601: the client's time."},
+            "timezone": {"type": ["string", "null"], "description": "An IANA name."},
+        },
+    },
+)
+
+
 def _check_text(field: str, context: dict[str, Any], name: str, parse: Callable[[str], object]) -> None:
     value = context.get(name)
     if value is None:
@@ -70,7 +83,40 @@ class ChatRequest:
     message: str = field(repr=False, validator=Length(1, 16_000))
     mode: Literal["direct", "plan"] = "direct"
     agents: list[str] | None = field(default=None, validator=Length(1, 5))
-    context: dict[str, Any] = field(factory=dict, repr=False, validator=_readable)
+    context: dict[str, Any] = field(factory=dict, repr=False, validator=_CONTEXT)
     history: list[HistoryMessage] = field(factory=list, repr=False, validator=Length(max=50))
     model: str | None = None
     client_tools: bool = False  # WebSocket only: read tools go to the client
+
+
+@frozen(kw_only=True)
+class AgentView:
+    """An agent, with the names of its tools; ``available``: the user's tier holds it."""
+
+    name: str
+    description: str
+    tools: list[str]
+    available: bool
+
+
+@frozen(kw_only=True)
+class Agents:
+    """Every agent that the user has."""
+
+    items: list[AgentView]
+
+
+@frozen(kw_only=True)
+class ModelView:
+    """A model that clients may ask for; ``available``: in the user's tier."""
+
+    id: str
+    default: bool
+    available: bool
+
+
+@frozen(kw_only=True)
+class Models:
+    """Every model of this server."""
+
+    items: list[ModelView]

@@ -10,7 +10,7 @@ from attrs import field, frozen
 
 from adiuva.billing.tiers import models_open_to, require_agent, require_feature, require_model_choice
 from adiuva.chat.messages import ChatJob, ChatResult, HistoryEntry
-from adiuva.chat.models import ChatRequest
+from adiuva.chat.models import AgentView, ChatRequest, ModelView
 from adiuva.chat.observers import Observers
 from adiuva.chat.outgoing import clean_result
 from adiuva.chat.plans.models import wire_plan
@@ -121,23 +121,23 @@ class Chat:
             buffer=EVENTS_BUFFERED,
         )
 
-    def agents_for(self, principal: Principal) -> list[dict[str, Any]]:
+    def agents_for(self, principal: Principal) -> list[AgentView]:
         """Every agent but those of plugins that the user has not installed, and whether the tier may use it."""
         return [
-            {
-                "name": agent.name,
-                "description": agent.description,
-                "tools": list(self.rights(principal, agent.name).tools(agent.tools())),
-                "available": self._open(principal, agent.name),
-            }
+            AgentView(
+                name=agent.name,
+                description=agent.description,
+                tools=list(self.rights(principal, agent.name).tools(agent.tools())),
+                available=self._open(principal, agent.name),
+            )
             for agent in self.registry.list_agents()
             if self._has(principal, agent.name)
         ]
 
-    def models_for(self, tier: str) -> list[dict[str, Any]]:
+    def models_for(self, tier: str) -> list[ModelView]:
         """Every model that clients may ask for, and whether ``tier`` may."""
         return [
-            {"id": name, "default": index == 0, "available": index == 0 or models_open_to(tier)}
+            ModelView(id=name, default=index == 0, available=index == 0 or models_open_to(tier))
             for index, name in enumerate(self.models)
             if name
         ]

@@ -8,21 +8,38 @@ from aiohttp import web
 
 from adiuva import clock
 from adiuva.audit.models import Actor
-from adiuva.billing.purchases.models import Period
+from adiuva.billing.purchases.models import Earnings, Period
 from adiuva.billing.purchases.service import PURCHASES
+from adiuva.billing.stripe import PaymentsUnavailableError
 from adiuva.billing.tiers import require_feature
-from adiuva.errors import NotFoundError
+from adiuva.errors import BlobStoreUnavailableError, CheckoutRequiredError, NotFoundError, TierRequiredError
 from adiuva.marketplace import queries
+from adiuva.marketplace.errors import (
+    NameTakenError,
+    NotInstalledError,
+    NotPendingError,
+    PackageFixedError,
+    PluginIdTakenError,
+    RatingNeedsInstallError,
+    ReviewOutdatedError,
+    TooManyPendingError,
+    VersionNotAboveError,
+    WrongStatusError,
+)
 from adiuva.marketplace.models import (
     ID,
     MAX_ID_LENGTH,
+    Installation,
+    InstalledPlugin,
     InstallRequest,
     Plugin,
+    Rating,
     RatingRequest,
     ReviewRequest,
     Search,
     Submission,
     SuspendRequest,
+    Version,
 )
 from adiuva.marketplace.packages.models import MAX_PACKAGE_BYTES
 from adiuva.marketplace.packages.service import PACKAGES
@@ -30,13 +47,14 @@ from adiuva.marketplace.review import queries as review_queries
 from adiuva.marketplace.review.service import REVIEWS
 from adiuva.marketplace.service import MARKETPLACE, is_privileged
 from adiuva.marketplace.submissions import queries as submission_queries
-from adiuva.storage.download import send_blob
+from adiuva.storage.download import BLOB_ERRORS, BLOB_PARAMETERS, blob_answers, send_blob
 from adiuva.storage.models import Blob
-from adiuva.storage.requests import X_CHECKSUM, read_body
+from adiuva.storage.requests import X_CHECKSUM, checksum_parameter, read_body
 from adiuva.web import wire
 from adiuva.web.access import PRINCIPAL, Principal
+from adiuva.web.describe import BYTES, NOTHING, Answer, Body, Extended, Listing, Parameter, query_parameters
 from adiuva.web.keys import DATABASE
-from adiuva.web.paging import read_page
+from adiuva.web.paging import page_parameters, read_page
 from adiuva.web.responses import json_response
 from adiuva.web.routes import Route, read_json
 
@@ -79,9 +97,9 @@ async def list_installed(request: web.Request) -> web.Response:
     )
 
 
-def _with_rights(plugin: Plugin, accepted: list[str]) -> dict[str, Any]:
+def _with_rights(plugin: Plugin, accepted: list[str]) -> InstalledPlugin:
     pending = [permission for permission in plugin.permissions if permission not in accepted]
-    return attrs.asdict(plugin) | {"accepted_permissions": accepted, "pending_permissions": pending}
+    return InstalledPlugin(**attrs.asdict(plugin), accepted_permissions=accepted, pending_permissions=pending)
 
 
 async def get_plugin(request: web.Request) -> web.Response:
@@ -214,22 +232,154 @@ def _with_stub(request: web.Request, answer: dict[str, Any]) -> dict[str, Any]:
 
 SEARCHED = tuple(attribute.name for attribute in attrs.fields(Search))
 
+SEARCHED = tuple(attribute.name for attribute in attrs.fields(Search))
+
+_ID = Parameter("id", {"type": "string", "pattern": f"^{ID.pattern}$", "maxLength": MAX_ID_LENGTH}, where="path")
+_PAGE = page_parameters(DEFAULT_LIMIT)
+_PLUGINS = {200: Answer(Listing(Plugin))}
+_PLUGIN = {200: Answer(Plugin)}
+_STUB = {"stub": {"const": True, "description": "This server has no Stripe: no money has moved."}}
+_SUBMISSION = {
+    "id": "github-sync",
+    "name": "GitHub Sync",
+    "description": "Brings issues and tasks together.",
+    "version": "1.4.0",
+    "category": "sync",
+    "price_cents": 499,
+    "permissions": ["read:tasks", "write:tasks"],
+}
+
 ROUTES = [
-    Route("GET", "/plugins", list_plugins),
-    Route("POST", "/plugins", submit_plugin),
-    Route("GET", "/plugins/earnings", get_earnings),
-    Route("GET", "/plugins/installed", list_installed),
-    Route("GET", "/plugins/mine", list_mine),
-    Route("GET", "/plugins/{id}", get_plugin),
-    Route("DELETE", "/plugins/{id}", withdraw_plugin),
-    Route("GET", "/plugins/{id}/versions", list_versions),
-    Route("POST", "/plugins/{id}/install", install_plugin),
-    Route("DELETE", "/plugins/{id}/install", uninstall_plugin),
-    Route("PUT", "/plugins/{id}/rating", rate_plugin),
-    Route("PUT", "/plugins/{id}/package", put_package),
-    Route("GET", "/plugins/{id}/package", get_package),
-    Route("GET", "/admin/plugins/pending", list_pending, access="admin"),
-    Route("POST", "/admin/plugins/{id}/review", review_plugin, access="admin"),
-    Route("POST", "/admin/plugins/{id}/suspend", suspend_plugin, access="admin"),
-    Route("POST", "/admin/plugins/{id}/reinstate", reinstate_plugin, access="admin"),
+    Route(
+        "GET",
+        "/plugins",
+        list_plugins,
+        parameters=(*query_parameters(Search), *_PAGE),
+        answers=_PLUGINS,
+        errors=(TierRequiredError,),
+    ),
+    Route(
+        "POST",
+        "/plugins",
+        submit_plugin,
+        body=Body(Submission, _SUBMISSION),
+        answers={201: Answer(Plugin)},
+        errors=(TierRequiredError, PluginIdTakenError, VersionNotAboveError, TooManyPendingError),
+    ),
+    Route(
+        "GET",
+        "/plugins/earnings",
+        get_earnings,
+        parameters=(Parameter("period", {"type": "string", "pattern": "^[0-9]{4}-(0[1-9]|1[0-2])$"}, text="A month."),),
+        answers={200: Answer(Extended(Earnings, _STUB))},
+    ),
+    Route(
+        "GET", "/plugins/installed", list_installed, parameters=_PAGE, answers={200: Answer(Listing(InstalledPlugin))}
+    ),
+    Route("GET", "/plugins/mine", list_mine, parameters=_PAGE, answers=_PLUGINS),
+    Route(
+        "GET",
+        "/plugins/{id}",
+        get_plugin,
+        parameters=(_ID,),
+        answers={200: Answer(Plugin)},
+        errors=(TierRequiredError,),
+    ),
+    Route(
+        "DELETE",
+        "/plugins/{id}",
+        withdraw_plugin,
+        parameters=(_ID,),
+        answers=NOTHING,
+        errors=(WrongStatusError,),
+    ),
+    Route(
+        "GET",
+        "/plugins/{id}/versions",
+        list_versions,
+        parameters=(_ID, *_PAGE),
+        answers={200: Answer(Listing(Version))},
+    ),
+    Route(
+        "POST",
+        "/plugins/{id}/install",
+        install_plugin,
+        parameters=(_ID,),
+        body=Body(InstallRequest, {"accept_permissions": ["read:tasks"]}, required=False),
+        answers={
+            200: Answer(Extended(Installation, _STUB), text="It was installed already."),
+            201: Answer(Extended(Installation, _STUB)),
+        },
+        errors=(TierRequiredError, CheckoutRequiredError, PaymentsUnavailableError),
+    ),
+    Route(
+        "DELETE",
+        "/plugins/{id}/install",
+        uninstall_plugin,
+        parameters=(_ID,),
+        answers=NOTHING,
+    ),
+    Route(
+        "PUT",
+        "/plugins/{id}/rating",
+        rate_plugin,
+        parameters=(_ID,),
+        body=Body(RatingRequest, {"stars": 5}),
+        answers={200: Answer(Rating)},
+        errors=(TierRequiredError, RatingNeedsInstallError),
+    ),
+    Route(
+        "PUT",
+        "/plugins/{id}/package",
+        put_package,
+        parameters=(_ID, checksum_parameter()),
+        body=BYTES,
+        answers=_PLUGIN,
+        errors=(TierRequiredError, PackageFixedError, BlobStoreUnavailableError),
+    ),
+    Route(
+        "GET",
+        "/plugins/{id}/package",
+        get_package,
+        parameters=(_ID, *BLOB_PARAMETERS),
+        answers=blob_answers(X_CHECKSUM),
+        errors=(TierRequiredError, NotInstalledError, *BLOB_ERRORS),
+    ),
+    Route(
+        "GET",
+        "/admin/plugins/pending",
+        list_pending,
+        access="admin",
+        parameters=_PAGE,
+        answers=_PLUGINS,
+    ),
+    Route(
+        "POST",
+        "/admin/plugins/{id}/review",
+        review_plugin,
+        access="admin",
+        parameters=(_ID,),
+        body=Body(ReviewRequest, {"decision": "rejected", "notes": "It asks for more than it needs."}),
+        answers=_PLUGIN,
+        errors=(NotPendingError, ReviewOutdatedError, NameTakenError),
+    ),
+    Route(
+        "POST",
+        "/admin/plugins/{id}/suspend",
+        suspend_plugin,
+        access="admin",
+        parameters=(_ID,),
+        body=Body(SuspendRequest, {"notes": "It calls a server that it does not name."}),
+        answers=_PLUGIN,
+        errors=(WrongStatusError,),
+    ),
+    Route(
+        "POST",
+        "/admin/plugins/{id}/reinstate",
+        reinstate_plugin,
+        access="admin",
+        parameters=(_ID,),
+        answers=_PLUGIN,
+        errors=(WrongStatusError,),
+    ),
 ]

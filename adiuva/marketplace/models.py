@@ -96,6 +96,14 @@ class Plugin:
 
 
 @frozen(kw_only=True)
+class InstalledPlugin(Plugin):
+    """A plugin that the user has installed, and what it may do."""
+
+    accepted_permissions: list[str]
+    pending_permissions: list[str]  # what it asks for besides
+
+
+@frozen(kw_only=True)
 class InstallRequest:
     """What the user accepts; without it, what the plugin asks for at that moment, or what was accepted before."""
 

@@ -13,14 +13,40 @@ from aiohttp import hdrs, web
 from attrs import frozen
 
 from adiuva.blobs.checksums import verified
-from adiuva.errors import BlobDamagedError, BlobMissingError, PreconditionFailedError, RangeNotSatisfiableError
+from adiuva.errors import (
+    BlobDamagedError,
+    BlobMissingError,
+    BlobStoreUnavailableError,
+    PreconditionFailedError,
+    RangeNotSatisfiableError,
+)
 from adiuva.storage.keys import BLOBS
 from adiuva.storage.models import Blob
 from adiuva.storage.ranges import RANGES
+from adiuva.web.describe import OCTETS, Answer, Parameter
 
 log = structlog.get_logger(__name__)
 
 SMALL: Final = 64 * 2**10  # bytes that are sent with the headers at once
+# How the OpenAPI document describes what `send_blob` heeds, answers and raises.
+BLOB_PARAMETERS: Final = tuple(
+    Parameter(name, {"type": "string"}, where="header", text=text)
+    for name, text in (
+        (hdrs.RANGE, "One range of bytes, such as bytes=0-1023."),
+        (hdrs.IF_RANGE, "The ETag, or Last-Modified, that the range is of."),
+        (hdrs.IF_MATCH, "ETags, or *: anything else is 412."),
+        (hdrs.IF_NONE_MATCH, "ETags, or *: what the client has is 304."),
+        (hdrs.IF_MODIFIED_SINCE, "An HTTP date: what is not newer is 304."),
+        (hdrs.IF_UNMODIFIED_SINCE, "An HTTP date: what is newer is 412."),
+    )
+)
+BLOB_ERRORS: Final = (
+    PreconditionFailedError,
+    RangeNotSatisfiableError,
+    BlobDamagedError,
+    BlobMissingError,
+    BlobStoreUnavailableError,
+)
 _RANGE = re.compile(r"bytes=([0-9]{0,19})-([0-9]{0,19})").fullmatch
 
 
@@ -36,6 +62,17 @@ class Part:
     def is_whole(self) -> bool:
         """Whether that is all there is."""
         return self.end - self.start == self.size
+
+
+def blob_answers(*own: str) -> dict[int, Answer]:
+    """How the OpenAPI document describes the answers of `send_blob`; ``own`` are the headers that it is given."""
+    names = (hdrs.ETAG, hdrs.LAST_MODIFIED, hdrs.ACCEPT_RANGES, *own)
+    part = (*names, hdrs.CONTENT_RANGE)
+    return {
+        200: Answer({}, media_type=OCTETS, headers=names, text="All of its bytes."),
+        206: Answer({}, media_type=OCTETS, headers=part, text="The part that was asked for."),
+        304: Answer(headers=names, text="The client has it already."),
+    }
 
 
 async def send_blob(

@@ -2,15 +2,34 @@
 
 from aiohttp import web
 
-from adiuva.errors import ValidationFailedError
+from adiuva.errors import (
+    BlobStoreUnavailableError,
+    PreconditionFailedError,
+    QuotaExceededError,
+    ValidationFailedError,
+)
 from adiuva.storage import queries
-from adiuva.storage.download import send_blob
-from adiuva.storage.models import TABLE_MEANING, Blob
-from adiuva.storage.requests import X_CHECKSUM, expected_checksums, path_id, query_id, query_table, read_body
+from adiuva.storage.download import BLOB_ERRORS, BLOB_PARAMETERS, blob_answers, send_blob
+from adiuva.storage.errors import IdTakenError
+from adiuva.storage.models import TABLE_MEANING, Blob, Record, Usage
+from adiuva.storage.requests import (
+    IF_MATCH,
+    PATH_ID,
+    QUERY_ID,
+    X_CHECKSUM,
+    checksum_parameter,
+    expected_checksums,
+    path_id,
+    query_id,
+    query_table,
+    read_body,
+    table_parameter,
+)
 from adiuva.storage.service import RECORDS
 from adiuva.web.access import PRINCIPAL
+from adiuva.web.describe import BYTES, NOTHING, Answer, Listing
 from adiuva.web.keys import DATABASE
-from adiuva.web.paging import read_page
+from adiuva.web.paging import page_parameters, read_page
 from adiuva.web.responses import json_response
 from adiuva.web.routes import Route
 
@@ -66,10 +85,46 @@ async def get_usage(request: web.Request) -> web.Response:
 
 
 ROUTES = [
-    Route("POST", "/storage/records", create_record),
-    Route("GET", "/storage/records", list_records),
-    Route("GET", "/storage/records/{id}", get_record),
-    Route("PUT", "/storage/records/{id}", replace_record),
-    Route("DELETE", "/storage/records/{id}", delete_record),
-    Route("GET", "/storage/usage", get_usage),
+    Route(
+        "POST",
+        "/storage/records",
+        create_record,
+        parameters=(table_parameter(required=True), QUERY_ID, checksum_parameter()),
+        body=BYTES,
+        answers={200: Answer(Record, text="A retry: it was stored already."), 201: Answer(Record)},
+        errors=(QuotaExceededError, IdTakenError, BlobStoreUnavailableError),
+    ),
+    Route(
+        "GET",
+        "/storage/records",
+        list_records,
+        parameters=(table_parameter(required=False), *page_parameters()),
+        answers={200: Answer(Listing(Record))},
+    ),
+    Route(
+        "GET",
+        "/storage/records/{id}",
+        get_record,
+        parameters=(PATH_ID, *BLOB_PARAMETERS),
+        answers=blob_answers(X_CHECKSUM),
+        errors=BLOB_ERRORS,
+    ),
+    Route(
+        "PUT",
+        "/storage/records/{id}",
+        replace_record,
+        parameters=(PATH_ID, table_parameter(required=False), checksum_parameter(), IF_MATCH),
+        body=BYTES,
+        answers={200: Answer(Record)},
+        errors=(QuotaExceededError, PreconditionFailedError, BlobStoreUnavailableError),
+    ),
+    Route(
+        "DELETE",
+        "/storage/records/{id}",
+        delete_record,
+        parameters=(PATH_ID, IF_MATCH),
+        answers=NOTHING,
+        errors=(PreconditionFailedError,),
+    ),
+    Route("GET", "/storage/usage", get_usage, answers={200: Answer(Usage)}),
 ]

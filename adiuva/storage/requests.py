@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
+from typing import Any, Final
 from uuid import UUID
 
 from aiohttp import ClientError, hdrs, web
@@ -15,14 +16,32 @@ from adiuva.errors import (
     UnsupportedMediaTypeError,
     ValidationFailedError,
 )
-from adiuva.storage.models import CHECKSUM_MEANING, TABLE_MEANING, is_checksum, is_table
+from adiuva.storage.models import CHECKSUM, CHECKSUM_MEANING, TABLE, TABLE_MEANING, is_checksum, is_table
 from adiuva.storage.uploads.models import Body
+from adiuva.web.describe import UUID_TEXT, Parameter
 from adiuva.web.keys import SETTINGS
 from adiuva.web.server import has_surplus
 
 X_CHECKSUM = "X-Checksum"
 IDLE_SECONDS = 60.0  # a client that sends nothing for so long is not waited for
+PATH_ID: Final = Parameter("id", UUID_TEXT, where="path")
+QUERY_ID: Final = Parameter("id", UUID_TEXT, text="The id that it is to have; without it, it gets one.")
+IF_MATCH: Final = Parameter(
+    hdrs.IF_MATCH, {"type": "string"}, where="header", text="ETags, or *: anything else is left as it is, with 412."
+)
 _is_uuid = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}").fullmatch
+
+
+def table_parameter(*, required: bool) -> Parameter:
+    """How the OpenAPI document describes what `query_table` reads."""
+    schema = {"type": "string", "pattern": f"^{TABLE}$"}
+    return Parameter("table", schema, text=f"{TABLE_MEANING}.".capitalize(), required=required, example="tasks")
+
+
+def checksum_parameter(name: str = X_CHECKSUM) -> Parameter:
+    """How the OpenAPI document describes the checksum that `read_body` wants."""
+    schema: dict[str, Any] = {"type": "string", "pattern": f"^{CHECKSUM}$"}
+    return Parameter(name, schema, where="header", required=True, text="SHA-256 of the bytes, in lower-case hex.")
 
 
 def path_id(request: web.Request) -> UUID:

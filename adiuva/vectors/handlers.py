@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from adiuva.billing.tiers import require_storage
+from adiuva.errors import ChecksumMismatchError, PaymentRequiredError, VectorStoreUnavailableError
 from adiuva.vectors.models import (
     Deleted,
     DeleteRequest,
@@ -14,6 +15,7 @@ from adiuva.vectors.models import (
 )
 from adiuva.vectors.service import VECTORS
 from adiuva.web.access import PRINCIPAL
+from adiuva.web.describe import Answer, Body
 from adiuva.web.keys import SETTINGS
 from adiuva.web.responses import json_response
 from adiuva.web.routes import Route, read_json
@@ -48,8 +50,35 @@ async def delete(request: web.Request) -> web.Response:
     return json_response(Deleted(deleted=await request.app[VECTORS].delete(principal.user_id, body.ids)))
 
 
+_NEW = {
+    "id": "note-1",
+    "blob": "dGVzdA==",
+    "checksum": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+}
+
 ROUTES = (
-    Route("POST", "/storage/vectors/upsert", upsert),
-    Route("POST", "/storage/vectors/search", search),
-    Route("DELETE", "/storage/vectors", delete),
+    Route(
+        "POST",
+        "/storage/vectors/upsert",
+        upsert,
+        body=Body(UpsertRequest, {"vectors": [_NEW]}),
+        answers={200: Answer(Upserted)},
+        errors=(PaymentRequiredError, ChecksumMismatchError, VectorStoreUnavailableError),
+    ),
+    Route(
+        "POST",
+        "/storage/vectors/search",
+        search,
+        body=Body(SearchRequest, {"blob": "dGVzdA==", "top_k": 5}),
+        answers={200: Answer(Results)},
+        errors=(PaymentRequiredError, VectorStoreUnavailableError),
+    ),
+    Route(
+        "DELETE",
+        "/storage/vectors",
+        delete,
+        body=Body(DeleteRequest, {"ids": ["note-1"]}),
+        answers={200: Answer(Deleted)},
+        errors=(PaymentRequiredError, VectorStoreUnavailableError),
+    ),
 )

@@ -8,10 +8,12 @@ from aiohttp import web
 from attrs import frozen
 
 from adiuva.errors import ValidationFailedError
+from adiuva.web.describe import Parameter
 
 T = TypeVar("T")
 
 MAX_LIMIT = 200
+MAX_PAGE = 10**9
 DEFAULT_LIMIT = 50
 
 
@@ -44,7 +46,7 @@ def read_page(request: web.Request, *, limit: int = DEFAULT_LIMIT) -> Page:
     """
     values = {"page": 1, "limit": limit}
     faults = []
-    for name, highest in (("page", 10**9), ("limit", MAX_LIMIT)):
+    for name, highest in (("page", MAX_PAGE), ("limit", MAX_LIMIT)):
         text = request.query.get(name)
         if text is None:
             continue
@@ -55,3 +57,10 @@ def read_page(request: web.Request, *, limit: int = DEFAULT_LIMIT) -> Page:
     if faults:
         raise ValidationFailedError(faults)
     return Page(number=values["page"], limit=values["limit"])
+
+
+def page_parameters(limit: int = DEFAULT_LIMIT) -> tuple[Parameter, Parameter]:
+    """How the OpenAPI document describes what `read_page` reads."""
+    number = {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": 1}
+    most = {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": limit}
+    return Parameter("page", number, text="From 1."), Parameter("limit", most, text="How many items at most.")

@@ -87,6 +87,12 @@ def body(error: BaseException) -> dict[str, Any]:
     return {**_body(status_of(known), known.code, _title(type(known)), known.message), **_faults(known)}
 
 
+def example(cls: type[errors.AdiuvaError]) -> dict[str, Any]:
+    """A problem of that class, as documents show it."""
+    status = next(STATUS[base] for base in cls.__mro__ if base in STATUS)
+    return _body(status, cls.code, _title(cls), _title(cls))
+
+
 def frame(error: BaseException) -> dict[str, str]:
     """The WebSocket frame that says ``error``; what nobody foresaw is logged and not shown."""
     known = foreseen(error)

@@ -1,7 +1,8 @@
 """Routes and their guard: ``register`` is a handler's only way onto the router, and closed unless told otherwise."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+import inspect
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Literal, TypeVar
 
 from aiohttp import ClientError, hdrs, web
@@ -10,6 +11,7 @@ from aiohttp.web_protocol import RequestPayloadError
 from attrs import field, frozen, validators
 
 from adiuva.errors import (
+    AdiuvaError,
     BodyTimeoutError,
     BrokenBodyError,
     ForbiddenError,
@@ -18,6 +20,7 @@ from adiuva.errors import (
 )
 from adiuva.web import wire
 from adiuva.web.access import AUTHENTICATOR, PRINCIPAL, Access, bearer_token
+from adiuva.web.describe import Answer, Body, ClassParameter, Parameter
 from adiuva.web.keys import LIMITER, SETTINGS
 from adiuva.web.limits import Hit, client_address
 
@@ -41,7 +44,16 @@ class Route:
     access: Access = field(default="private", validator=validators.in_(("private", "public", "admin")), kw_only=True)
     # What requests are counted by: "user" the user, with the tier's limit; any other the client's address.
     limit: Limit | None = field(kw_only=True)
-    summary: str = field(default="", kw_only=True)
+    # What the OpenAPI document says besides: errors are those of this route alone, not those of its access or its body.
+    parameters: tuple[Parameter | ClassParameter, ...] = field(default=(), kw_only=True)
+    body: Body | None = field(default=None, kw_only=True)
+    answers: Mapping[int, Answer] = field(factory=dict, kw_only=True)
+    errors: tuple[type[AdiuvaError], ...] = field(default=(), kw_only=True)
+
+    @property
+    def summary(self) -> str:
+        """What the call does, in a line: the first one of the handler's docstring."""
+        return inspect.cleandoc(self.handler.__doc__ or "").split("\n")[0]
 
     @limit.default
     def _limit_of_access(self) -> Limit | None:

@@ -5,7 +5,7 @@ A constraint stands once, on the attrs field: the reader enforces it, and the Op
 
 import base64
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, TypeVar
 from uuid import UUID
@@ -83,6 +83,18 @@ class Range:
             raise MismatchError(f"must be at least {self.min}", field=attribute.name)
         if self.max is not None and value > self.max:
             raise MismatchError(f"must be at most {self.max}", field=attribute.name)
+
+
+@frozen
+class Described:
+    """A constraint of a field's own; ``schema`` is what of it JSON schema can say."""
+
+    check: Constraint
+    schema: Mapping[str, Any]
+
+    def __call__(self, instance: object, attribute: "attrs.Attribute[Any]", value: Any) -> None:
+        """Refuse what ``check`` refuses."""
+        self.check(instance, attribute, value)
 
 
 def load(raw: bytes) -> Any:

@@ -12,6 +12,7 @@ from adiuva.billing.stripe import Object, RefusedError
 from adiuva.sdk.convert import MismatchError
 from adiuva.settings import Settings
 from adiuva.tiers import TIER_NAMES
+from adiuva.web.wire import Described
 
 # The tier is in force. Of past_due Stripe still tries to get the money.
 LIVE: Final = frozenset({"active", "trialing", "past_due"})
@@ -30,7 +31,14 @@ def _is_paid_tier(_: object, attribute: "attrs.Attribute[str]", value: str) -> N
 class CheckoutRequest:
     """A tier to be bought."""
 
-    tier: str = field(validator=_is_paid_tier)
+    tier: str = field(validator=Described(_is_paid_tier, {"enum": [*PAID_TIERS]}))
+
+
+@frozen(kw_only=True)
+class Checkout:
+    """Where the user pays, or changes a subscription."""
+
+    checkout_url: str
 
 
 @frozen(kw_only=True)

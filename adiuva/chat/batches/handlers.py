@@ -5,11 +5,13 @@ from uuid import UUID
 from aiohttp import web
 
 from adiuva.chat.batches.batch import Batch
-from adiuva.chat.batches.models import BatchRequest
+from adiuva.chat.batches.errors import BatchLimitError
+from adiuva.chat.batches.models import BatchRequest, BatchView, ItemResult
 from adiuva.chat.batches.service import BATCHES
-from adiuva.errors import NotFoundError
+from adiuva.errors import GoingAwayError, NotFoundError, OverloadedError, TierRequiredError
 from adiuva.web.access import PRINCIPAL
-from adiuva.web.paging import read_page
+from adiuva.web.describe import NOTHING, UUID_TEXT, Answer, Body, Listing, Parameter
+from adiuva.web.paging import page_parameters, read_page
 from adiuva.web.responses import json_response
 from adiuva.web.routes import Route, read_json
 
@@ -58,10 +60,27 @@ def _batch_id(request: web.Request) -> UUID:
         raise NotFoundError from None
 
 
+_ID = Parameter("id", UUID_TEXT, where="path")
+_KEY = "ZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXoxMjM0NTY3ODk="
+_BATCH = {"public_key": _KEY, "items": [{"id": "first", "message": "Which tasks are late?"}]}
+
 ROUTES = [
-    Route("POST", "/batches", post_batch),
-    Route("GET", "/batches", list_batches),
-    Route("GET", "/batches/{id}", get_batch),
-    Route("GET", "/batches/{id}/results", list_results),
-    Route("DELETE", "/batches/{id}", delete_batch),
+    Route(
+        "POST",
+        "/batches",
+        post_batch,
+        body=Body(BatchRequest, _BATCH),
+        answers={202: Answer(BatchView)},
+        errors=(BatchLimitError, TierRequiredError, OverloadedError, GoingAwayError),
+    ),
+    Route("GET", "/batches", list_batches, parameters=page_parameters(), answers={200: Answer(Listing(BatchView))}),
+    Route("GET", "/batches/{id}", get_batch, parameters=(_ID,), answers={200: Answer(BatchView)}),
+    Route(
+        "GET",
+        "/batches/{id}/results",
+        list_results,
+        parameters=(_ID, *page_parameters()),
+        answers={200: Answer(Listing(ItemResult))},
+    ),
+    Route("DELETE", "/batches/{id}", delete_batch, parameters=(_ID,), answers=NOTHING),
 ]

@@ -10,7 +10,7 @@ from attrs import field, frozen
 from adiuva.chat.batches.sealing import Seal
 from adiuva.chat.models import ChatRequest
 from adiuva.sdk.convert import MismatchError
-from adiuva.web.wire import Length, Pattern
+from adiuva.web.wire import Described, Length, Pattern
 
 MAX_ITEMS = 100
 MAX_USES = 10
@@ -38,7 +38,7 @@ class ItemRequest(ChatRequest):
 class BatchRequest:
     """Requests to run in the background, and the X25519 key that their results are sealed to."""
 
-    public_key: bytes = field(validator=_sealable)
+    public_key: bytes = field(validator=Described(_sealable, {"minLength": 44, "maxLength": 44}))  # base64 of 32 bytes
     items: list[ItemRequest] = field(validator=Length(1, MAX_ITEMS))
 
 

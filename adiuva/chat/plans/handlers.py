@@ -6,19 +6,23 @@ import attrs
 from aiohttp import web
 from attrs import field, frozen
 
-from adiuva.chat.messages import ChatJob
+from adiuva.chat.errors import CHAT_ERRORS
+from adiuva.chat.messages import ChatJob, ProducedAction
 from adiuva.chat.outgoing import clean_plan
 from adiuva.chat.plans.data import data_text, step_data
 from adiuva.chat.plans.models import ExecutionPlan, Step, wire_plan
 from adiuva.chat.plans.templates import PromptTemplateRegistry
 from adiuva.chat.service import CHAT, Chat
 from adiuva.errors import NotFoundError, UnavailableError, ValidationFailedError
+from adiuva.llm.protocol import Usage
 from adiuva.sdk import PromptTemplate
 from adiuva.sdk.convert import MismatchError
 from adiuva.web.access import PRINCIPAL, Principal
+from adiuva.web.describe import Answer, Body
 from adiuva.web.disconnect import cancelled_on_disconnect
 from adiuva.web.responses import json_response
 from adiuva.web.routes import Route, read_json
+from adiuva.web.wire import Described
 
 DATA = "data"  # the variable of templates that is not among a step's vars
 MAX_VALUE = 16_000  # characters, as those of a message
@@ -30,14 +34,33 @@ def _short(_: object, attribute: "attrs.Attribute[Any]", value: dict[str, str]) 
             raise MismatchError(f"must have at most {MAX_VALUE} characters", field=f"{attribute.name}.{name}")
 
 
+_VALUES = {"additionalProperties": {"type": "string", "maxLength": MAX_VALUE}}
+
+
 @frozen(kw_only=True)
 class StepRequest:
     """A step to run, with all that it needs: the server keeps nothing between two steps."""
 
     plan_id: str
     step_id: str
-    vars: dict[str, str] = field(factory=dict, repr=False, validator=_short)
+    vars: dict[str, str] = field(factory=dict, repr=False, validator=Described(_short, _VALUES))
     data: Any = field(default=None, repr=False)
+
+
+@frozen(kw_only=True)
+class StepResult:
+    """What came of a step."""
+
+    output: str = field(repr=False)
+    actions: tuple[ProducedAction, ...]
+    usage: Usage
+
+
+@frozen(kw_only=True)
+class Playbook:
+    """Plans that are ready to run."""
+
+    items: list[ExecutionPlan]
 
 
 async def get_playbook(request: web.Request) -> web.Response:
@@ -60,7 +83,7 @@ async def post_step(request: web.Request) -> web.Response:
     job = step_job(body, chat, principal)
     with cancelled_on_disconnect(request):
         result = await chat.answer(job, principal)
-    return json_response({"output": result.response, "actions": result.actions, "usage": result.usage})
+    return json_response(StepResult(output=result.response, actions=result.actions, usage=result.usage))
 
 
 def step_job(body: StepRequest, chat: Chat, principal: Principal) -> ChatJob:
@@ -125,8 +148,17 @@ def _shown(chat: Chat, plan: ExecutionPlan) -> dict[str, Any]:
     return wire_plan(clean_plan(chat.sanitizer, plan))
 
 
+_STEP = {"plan_id": "generate_weekly_note", "step_id": "write_note", "vars": {"message": "Keep it short"}}
+
 ROUTES = [
-    Route("GET", "/plans/playbook", get_playbook),
-    Route("GET", "/plans/playbook/{plan_id}", get_plan),
-    Route("POST", "/plans/steps", post_step),
+    Route("GET", "/plans/playbook", get_playbook, answers={200: Answer(Playbook)}),
+    Route("GET", "/plans/playbook/{plan_id}", get_plan, answers={200: Answer(ExecutionPlan)}),
+    Route(
+        "POST",
+        "/plans/steps",
+        post_step,
+        body=Body(StepRequest, _STEP),
+        answers={200: Answer(StepResult)},
+        errors=(NotFoundError, *CHAT_ERRORS),
+    ),
 ]

@@ -7,7 +7,7 @@ from attrs import Attribute, field, frozen
 
 from adiuva.sdk.convert import MismatchError
 from adiuva.storage.models import CHECKSUM, CHECKSUM_MEANING, TABLE, TABLE_MEANING, Record
-from adiuva.web.wire import Length, Pattern
+from adiuva.web.wire import Described, Length, Pattern
 
 MAX_RECORDS: Final = 100
 MAX_RECORD_BYTES: Final = 256 * 2**10
@@ -26,7 +26,7 @@ class Item:
     if_match: str | None = field(default=None, validator=Pattern(rf"\*|{CHECKSUM}", f"* or {CHECKSUM_MEANING}"))
     table: str = field(validator=Pattern(TABLE, TABLE_MEANING))
     checksum: str = field(validator=Pattern(CHECKSUM, CHECKSUM_MEANING))
-    blob: bytes = field(validator=_is_small, repr=False)
+    blob: bytes = field(validator=Described(_is_small, {"maxLength": 4 * -(-MAX_RECORD_BYTES // 3)}), repr=False)
 
 
 @frozen(kw_only=True)
@@ -43,3 +43,10 @@ class Result:
     status: int
     record: Record | None = None
     error: dict[str, Any] | None = None
+
+
+@frozen(kw_only=True)
+class BatchResults:
+    """What became of each record, in their order."""
+
+    results: list[Result]

@@ -4,13 +4,15 @@ import re
 
 from aiohttp import web
 
+from adiuva.auth.sockets import SOCKET_ANSWERS, SOCKET_ERRORS, SOCKET_PARAMETERS
 from adiuva.errors import ValidationFailedError
 from adiuva.storage.changes import queries
 from adiuva.storage.changes.models import Changes
 from adiuva.storage.changes.socket import open_stream
 from adiuva.web.access import PRINCIPAL
+from adiuva.web.describe import Answer, Parameter
 from adiuva.web.keys import DATABASE
-from adiuva.web.paging import read_page
+from adiuva.web.paging import page_parameters, read_page
 from adiuva.web.responses import json_response
 from adiuva.web.routes import Route
 
@@ -28,6 +30,24 @@ async def list_changes(request: web.Request) -> web.Response:
 
 
 ROUTES = [
-    Route("GET", "/storage/changes", list_changes),
-    Route("GET", "/storage/stream", open_stream, access="public", limit=None),  # it authenticates the socket itself
+    Route(
+        "GET",
+        "/storage/changes",
+        list_changes,
+        parameters=(
+            Parameter("cursor", {"type": "string", "pattern": "^[0-9]{1,18}$"}, text="That of the last answer."),
+            *page_parameters()[1:],
+        ),
+        answers={200: Answer(Changes)},
+    ),
+    Route(
+        "GET",
+        "/storage/stream",
+        open_stream,
+        access="public",  # it authenticates the socket itself
+        limit=None,
+        parameters=SOCKET_PARAMETERS,
+        answers=SOCKET_ANSWERS,
+        errors=SOCKET_ERRORS,
+    ),
 ]
