@@ -50,6 +50,7 @@ GET    /api/v1/chat/stream            public   -
 GET    /api/v1/health                 public   -
 GET    /api/v1/health/ready           public   -
 GET    /api/v1/models                 private  user
+GET    /api/v1/openapi.json           public   -
 GET    /api/v1/plans/playbook         private  user
 GET    /api/v1/plans/playbook/{plan_id} private  user
 POST   /api/v1/plans/steps            private  user
@@ -78,6 +79,7 @@ GET    /api/v1/storage/usage          private  user
 DELETE /api/v1/storage/vectors        private  user
 POST   /api/v1/storage/vectors/search private  user
 POST   /api/v1/storage/vectors/upsert private  user
+GET    /docs                          public   -
 """
 
 

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import orjson
 
+from adiuva.chat.frames import ActionFrame, ToolCallFrame
 from adiuva.chat.messages import ActionProduced, ChatJob, TextProduced, ToolCallRequested
 from adiuva.chat.outgoing import Outgoing, clean_result
 from adiuva.chat.service import Chat, session_result, wire_result
@@ -74,11 +75,11 @@ class Exchange:
             case TextProduced(text=text):
                 await self._send_text(self._outgoing.text(text))
             case ActionProduced(action=action):
-                await self._send(wire.dump({"type": "action", "action": self._outgoing.action(action)}))
+                await self._send(wire.dump(ActionFrame(action=self._outgoing.action(action))))
             case ToolCallRequested(id=call_id, action=name, params=params):
                 self._open_calls.add(call_id)
                 clean = self._outgoing.params(params)
-                await self._send(wire.dump({"type": "tool_call", "id": call_id, "action": name, "params": clean}))
+                await self._send(wire.dump(ToolCallFrame(id=call_id, action=name, params=clean)))
 
     async def _send_text(self, text: str) -> None:
         if text:

@@ -28,13 +28,26 @@ _EXAMPLE = {
     "blob": "dGVzdA==",
 }
 
+_DONE = {
+    "status": 201,
+    "record": {
+        "id": "019b1d2e-5f4a-7c3b-9d10-6a4c2f8e7b51",
+        "table": "tasks",
+        "checksum": _EXAMPLE["checksum"],
+        "size_bytes": 4,
+        "created_at": "2026-01-15T09:30:00Z",
+        "updated_at": "2026-01-15T09:30:00Z",
+    },
+    "error": None,
+}
+
 ROUTES = [
     Route(
         "POST",
         "/storage/records/batch",
         create_records,
         body=Body(RecordBatch, {"records": [_EXAMPLE]}),
-        answers={200: Answer(BatchResults)},
+        answers={200: Answer(BatchResults, example={"results": [_DONE]})},
         errors=(QuotaExceededError, BlobStoreUnavailableError),
     ),
 ]

@@ -16,6 +16,7 @@ _NAMED: Final[dict[str, Any]] = {
     "checksum": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     "currency": "eur",
     "cursor": "42",
+    "data_from_step": "notes",
     "description": "What it is for.",
     "detail": "There is no such thing here.",
     "email": "ada@example.org",
@@ -38,14 +39,20 @@ _NAMED: Final[dict[str, Any]] = {
     "status": "active",
     "table": "tasks",
     "target": "github-sync",
+    "template_id": "tpl_note_weekly_summary",
     "ticket": "b2F1eFJ0S0h4bGJ2",
     "tier": "pro",
     "tools": ["create_task", "list_tasks"],
     "total": 1,
     "user_agent": "Adiuva/1.0",
+    "vars": {"message": "{{message}}"},
     "version": "1.4.0",
 }
 _FORMATS: Final = {"date-time": _MOMENT, "uuid": _NAMED["id"], "email": _NAMED["email"]}
+_CLASSES: Final[dict[str, type]] = {
+    "string": str, "integer": int, "number": float, "boolean": bool,
+    "array": list, "object": dict, "null": type(None),
+}
 _PLAIN: Final[dict[str, Any]] = {"integer": 1, "number": 0.5, "boolean": True, "null": None, "object": {}}
 
 
@@ -73,7 +80,7 @@ def _typed(schema: Schema, components: dict[str, Schema], name: str) -> Any:
         return {key: example_of(value, components, key) for key, value in schema["properties"].items()}
     if schema.get("format") in _FORMATS:
         return _FORMATS[schema["format"]]
-    if name in _NAMED:
+    if name in _NAMED and isinstance(_NAMED[name], _CLASSES[kind]):
         return _NAMED[name]
     if kind == "array":
         return [example_of(schema["items"], components, name.removesuffix("s"))]
