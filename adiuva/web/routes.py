@@ -66,7 +66,8 @@ class Route:
             raise ValueError(message)
 
 
-ROUTES: web.AppKey[dict[tuple[str, str], Route]] = web.AppKey("routes", dict)
+Routes = dict[tuple[str, str], Route]
+ROUTES: web.AppKey[Routes] = web.AppKey("routes", dict)
 """Every route by its method and path."""
 
 

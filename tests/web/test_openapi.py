@@ -31,7 +31,7 @@ from tests.web.conftest import Client, ProblemServer
 from tools import api_reference
 
 DEV = create_app(Settings(jwt_secret="x" * 32), registry=AgentRegistry())
-TABLE: dict[tuple[str, str], Route] = dict(DEV[ROUTES])
+TABLE = DEV[ROUTES]
 SPEC: dict[str, Any] = orjson.loads(wire.dump(make_document(TABLE, "0.1.0")))
 COMPONENTS = SPEC["components"]
 
@@ -181,13 +181,16 @@ def _descendants(cls: type[AdiuvaError]) -> Iterator[type[AdiuvaError]]:
         yield from _descendants(child)
 
 
+WORD: list[wire.Constraint] = [Length(max=9), Pattern("[a-z]+|x", "lower case")]
+
+
 @attrs.frozen(kw_only=True)
 class Sample:
     """A class of every constraint."""
 
     name: str = attrs.field(validator=Length(1, 5))
     tags: list[str] = attrs.field(validator=Length(max=2))
-    word: str = attrs.field(validator=[Length(max=9), Pattern("[a-z]+|x", "lower case")])
+    word: str = attrs.field(validator=WORD)
     secret: str = attrs.field(validator=MaxBytes(8))
     stars: int = attrs.field(default=3, validator=Range(1, 5))
     own: str | None = attrs.field(default=None, validator=Described(lambda *_: None, {"format": "email"}))

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from adiuva.web.openapi import headers
 from adiuva.web.openapi.examples import example_of
 from adiuva.web.openapi.schemas import Schema, Schemas, description
 from adiuva.web.problems import X_REQUEST_ID, example
-from adiuva.web.routes import Route
+from adiuva.web.routes import Route, Routes
 
 VERSION: Final = "3.1.1"
 PROBLEM: Final = "Problem"
@@ -61,7 +61,7 @@ def errors_of(route: Route) -> tuple[type[errors.AdiuvaError], ...]:
     return tuple(dict.fromkeys(found))
 
 
-def make_document(routes: Mapping[tuple[str, str], Route], version: str) -> dict[str, Any]:
+def make_document(routes: Routes, version: str) -> dict[str, Any]:
     """The document of ``routes``, by their methods and whole paths."""
     return _Maker().document(routes, version)
 
@@ -71,7 +71,7 @@ class _Maker:
     schemas: Schemas = field(factory=Schemas)
     problems: dict[str, Schema] = field(factory=dict)  # the answers of errors, by their names
 
-    def document(self, routes: Mapping[tuple[str, str], Route], version: str) -> dict[str, Any]:
+    def document(self, routes: Routes, version: str) -> dict[str, Any]:
         paths: dict[str, dict[str, Any]] = {}
         for (method, path), route in routes.items():
             paths.setdefault(path, {})[method.lower()] = self.operation(route)

@@ -50,8 +50,13 @@ _NAMED: Final[dict[str, Any]] = {
 }
 _FORMATS: Final = {"date-time": _MOMENT, "uuid": _NAMED["id"], "email": _NAMED["email"]}
 _CLASSES: Final[dict[str, type]] = {
-    "string": str, "integer": int, "number": float, "boolean": bool,
-    "array": list, "object": dict, "null": type(None),
+    "string": str,
+    "integer": int,
+    "number": float,
+    "boolean": bool,
+    "array": list,
+    "object": dict,
+    "null": type(None),
 }
 _PLAIN: Final[dict[str, Any]] = {"integer": 1, "number": 0.5, "boolean": True, "null": None, "object": {}}
 

@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-from collections.abc import Mapping
 from functools import cached_property
 from importlib.resources import files
 from typing import Any, Final
@@ -13,14 +12,14 @@ from attrs import frozen
 from adiuva.web import wire
 from adiuva.web.describe import JSON, Answer
 from adiuva.web.openapi.document import make_document
-from adiuva.web.routes import Route
+from adiuva.web.routes import Route, Routes
 
 
 @frozen
 class Reference:
     """The document of an application's routes, made when it is first asked for, and kept as bytes."""
 
-    routes: Mapping[tuple[str, str], Route]
+    routes: Routes
     version: str
 
     @cached_property

@@ -204,6 +204,9 @@ function show(spec) {
     }
   }
   byId("calls").replaceChildren(...sections.values());
+  const linked = byId(decodeURIComponent(location.hash.slice(1)));
+  if (linked?.matches("details")) linked.open = true;
+  linked?.scrollIntoView();
   byId("filter").addEventListener("input", (event) => {
     const words = event.target.value.toLowerCase().split(/\s+/).filter(Boolean);
     for (const box of document.querySelectorAll("details[data-words]")) {
