@@ -20,6 +20,7 @@ from adiuva.marketplace.review.service import REVIEWS
 from adiuva.serve import start
 from adiuva.settings import Settings
 from adiuva.testing.stripe_double import StripeDouble
+from adiuva.tiers import TIER_NAMES
 
 T = TypeVar("T")
 
@@ -32,6 +33,7 @@ PLUGIN: Final[dict[str, Any]] = {
     "price_cents": 499,
     "permissions": ["read:tasks", "write:tasks"],
 }
+_, _PRO, _POWER, _TEAM = TIER_NAMES
 PATIENCE_SECONDS: Final = 30.0
 
 
@@ -73,9 +75,9 @@ class _Play:
         self._grace = grace
 
     async def run(self) -> bool:
-        await self._subscribe(self._ada, "ada@example.com", "pro")
-        await self._change_plan(self._ada, "power")
-        await self._subscribe(self._grace, "grace@example.com", "team")
+        await self._subscribe(self._ada, "ada@example.com", _PRO)
+        await self._change_plan(self._ada, _POWER)
+        await self._subscribe(self._grace, "grace@example.com", _TEAM)
         await self._publish()
         await self._connect()
         bought = await self._install()
