@@ -22,6 +22,8 @@ from adiuva.settings import Settings
 from adiuva.testing.stripe_double import StripeDouble
 from adiuva.tiers import TIER_NAMES
 
+_, PRO, POWER, TEAM = TIER_NAMES
+
 T = TypeVar("T")
 
 PLUGIN: Final[dict[str, Any]] = {
@@ -33,7 +35,6 @@ PLUGIN: Final[dict[str, Any]] = {
     "price_cents": 499,
     "permissions": ["read:tasks", "write:tasks"],
 }
-_, _PRO, _POWER, _TEAM = TIER_NAMES
 PATIENCE_SECONDS: Final = 30.0
 
 
@@ -75,9 +76,9 @@ class _Play:
         self._grace = grace
 
     async def run(self) -> bool:
-        await self._subscribe(self._ada, "ada@example.com", _PRO)
-        await self._change_plan(self._ada, _POWER)
-        await self._subscribe(self._grace, "grace@example.com", _TEAM)
+        await self._subscribe(self._ada, "ada@example.com", PRO)
+        await self._change_plan(self._ada, POWER)
+        await self._subscribe(self._grace, "grace@example.com", TEAM)
         await self._publish()
         await self._connect()
         bought = await self._install()
