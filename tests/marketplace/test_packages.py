@@ -193,7 +193,7 @@ async def test_users_get_the_approved_package_while_a_new_one_waits(
     await admin.done("POST", REVIEW, APPROVED)
     assert (await download(user))[1] == new
     await clear(place)
-    await holds(place, [new]  # the old one serves nobody any more)
+    await holds(place, [new])  # the old one serves nobody any more
 
 
 async def test_a_package_for_an_approved_version_waits_for_a_review_of_its_own(
