@@ -113,8 +113,10 @@ def demo() -> None:
 
 def _mount() -> None:
     from adiuva.auth.admin import admin
+    from adiuva.kit.commands import new, plugin
 
-    main.add_command(admin)
+    for command in (admin, new, plugin):
+        main.add_command(command)
 
 
 _mount()
