@@ -46,3 +46,31 @@ def _tell(target: Path) -> None:
 @click.group()
 def plugin() -> None:
     """Work on a package with an agent or a plugin."""
+
+
+@plugin.command()
+@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(1, 600),
+    default=60,
+    show_default=True,
+    help="What running the package's code may take.",
+)
+def check(path: Path, *, as_json: bool, seconds: float) -> None:
+    """Check a package as a reviewer does: PATH is its folder or a wheel. This runs its code.
+
+    The code runs in a process of its own that has limits, but no jail. The exit status is 1 where there is an error.
+    """
+    import orjson
+
+    from adiuva.kit.check import check_package
+
+    report = check_package(path, seconds=seconds)
+    if as_json:
+        click.echo(orjson.dumps(report.as_json(), option=orjson.OPT_INDENT_2).decode())
+    else:
+        click.echo("\n".join(report.lines()))
+    if not report.passed:
+        raise click.exceptions.Exit(1)

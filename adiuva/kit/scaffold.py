@@ -132,4 +132,5 @@ def _files(kind: Kind, name: PackageName) -> Iterator[tuple[Path, str]]:
     for folder in (TEMPLATES / "common", TEMPLATES / kind):
         for path in sorted(folder.rglob(f"*{SUFFIX}")):
             file = path.relative_to(folder).as_posix().removesuffix(SUFFIX)
+            file = file.replace("dot_", ".")  # setuptools leaves files out whose name begins with a dot
             yield Path(name.rename(file)), name.rename(path.read_text(encoding="utf-8"))
