@@ -51,15 +51,20 @@ class Outgoing:
 
 def clean_action(sanitizer: Sanitizer, action: ProducedAction) -> ProducedAction:
     """An action as it may go out."""
-    return attrs.evolve(action, params=sanitizer.value(action.params))
+    return ProducedAction(
+        id=action.id,
+        action=action.action,
+        params=sanitizer.value(action.params),
+        requires_confirmation=action.requires_confirmation,
+    )
 
 
 def clean_result(sanitizer: Sanitizer, result: ChatResult) -> ChatResult:
-    """A whole answer as it may go out."""
-    return attrs.evolve(
-        result,
+    """A whole answer as it may go out; what agents leave each other does not."""
+    return ChatResult(
         response=sanitizer.text(result.response),
-        actions=tuple(clean_action(sanitizer, action) for action in result.actions),
+        actions=tuple([clean_action(sanitizer, action) for action in result.actions]),
+        usage=result.usage,
         plan=clean_plan(sanitizer, result.plan) if result.plan else None,
     )
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 import structlog
 
 from adiuva.chat.sanitizer_automaton import Automaton
-from adiuva.chat.sanitizer_patterns import MAX_HELD_PATTERN, PatternStream
+from adiuva.chat.sanitizer_patterns import MAX_HELD_PATTERN, PatternStream, begins_no_pattern
 from adiuva.chat.sanitizer_words import MARK, MAX_HELD_WORDS, WordStream
 
 __all__ = ["MARK", "MAX_HELD", "Sanitizer", "SanitizerStream"]
@@ -76,8 +76,7 @@ class Sanitizer:
 
     def text(self, text: str) -> str:
         """The whole answer ``text``, as a stream would put it out."""
-        stream = self.stream()
-        return stream.feed(text) + stream.finish()
+        return self._whole(text, answer=True)
 
     def value(self, value: Any) -> Any:
         """A copy of a JSON value with each string sanitized, the keys of objects too.
@@ -86,13 +85,18 @@ class Sanitizer:
         beginnings are replaced, and nothing after them: what is lost here is lost from the user's data.
         """
         if isinstance(value, str):
-            stream = SanitizerStream(self._automaton, self.redactions, answer=False)
-            return stream.feed(value) + stream.finish()
+            return self._whole(value, answer=False)
         if isinstance(value, Mapping):
             return {self.value(key): self.value(item) for key, item in value.items()}
         if isinstance(value, list | tuple):
             return [self.value(item) for item in value]
         return value
+
+    def _whole(self, text: str, *, answer: bool) -> str:
+        if begins_no_pattern(text) and self._automaton.finds_nothing(text, answer=answer):
+            return text
+        stream = SanitizerStream(self._automaton, self.redactions, answer=answer)
+        return stream.feed(text) + stream.finish()
 
 
 class SanitizerStream:

@@ -5,6 +5,7 @@ characters; everything else (white space, punctuation, Markdown) only separates 
 Japanese, make each character a word of its own, which counts for half a one after the first of a run.
 """
 
+import re
 import unicodedata
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,6 +17,9 @@ SHORTEST_PROMPT: Final = 4
 """A prompt of fewer than `RUN_WORDS` words, but at least so many, is a leak as a whole."""
 SOLO: Final = "\n"
 """Leads a character that is a word of its own."""
+
+_READABLE: Final = re.compile(r"[\t-\r\x1c-~]*").fullmatch  # of ASCII, all that is visible or white space
+_WORDS: Final = re.compile(r"[a-z0-9]+").findall
 
 _START = "\x02"  # the word before the first of an answer
 _JOINING = frozenset(
@@ -132,6 +136,26 @@ class Automaton:
         while node and word not in children[node]:
             node = fail[node]
         return children[node].get(word, 0)
+
+    def finds_nothing(self, text: str, *, answer: bool) -> bool:
+        """Whether no run is in the whole of ``text``; False also where only a `WordStream` can tell.
+
+        ``answer``: whether openers count. Most texts have no run, and this costs a tenth of streaming them.
+        """
+        if not _READABLE(text) or "''" in text:
+            return False
+        children, first = self.children, self.children[0]
+        node = self.start if answer else 0
+        for word in _WORDS(text.replace("'", "").lower()):
+            if not node and word not in first:
+                continue
+            node = self.next(node, word)
+            if self.length[node]:
+                return False
+            node = self.open(node)
+            if ":" in children[node]:
+                return False
+        return True
 
     def open(self, node: int) -> int:
         """The longest run, of those that the words up to ``node`` end with, that can go on."""

@@ -43,6 +43,11 @@ _BRACE_OR_QUOTE = re.compile(r'[{}"\\]')
 _Mode = Literal["passing", "in_thinking", "in_object"]
 
 
+def begins_no_pattern(text: str) -> bool:
+    """Whether a `PatternStream` would pass the whole of ``text`` as it is, and hold nothing of it."""
+    return _BEGINNING.search(text) is None
+
+
 class PatternStream:
     """Replaces patterns in one text; what is replaced is determined by the text alone."""
 

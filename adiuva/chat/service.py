@@ -43,13 +43,11 @@ class Chat:
             ValidationFailedError: an agent or a model that is not there.
             TierRequiredError: one that is not part of the user's tier.
         """
-        open_agents = tuple(
-            name for name in self.registry.names() if self._has(principal, name) and agent_open_to(principal.tier, name)
-        )
+        agents = self._chosen_agents(request, principal)
         return ChatJob(
             message=request.message,
-            agents=self._chosen_agents(request, principal),
-            open_agents=open_agents,
+            agents=agents,
+            open_agents=() if agents else self._open_agents(principal),
             context=request.context,
             history=tuple(HistoryEntry(role=entry.role, content=entry.content) for entry in request.history),
             model=self._chosen_model(request, principal),
@@ -136,6 +134,11 @@ class Chat:
         for name in names:
             require_agent(principal.tier, name)
         return names
+
+    def _open_agents(self, principal: Principal) -> tuple[str, ...]:
+        return tuple(
+            name for name in self.registry.names() if self._has(principal, name) and agent_open_to(principal.tier, name)
+        )
 
     def _has(self, principal: Principal, agent: str) -> bool:
         """Whether there is such an agent for this user: a plugin's is there for those who have installed it."""

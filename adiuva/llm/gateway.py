@@ -50,7 +50,8 @@ class Gateway:
         """Answer ``call``, as ``Model.run`` promises."""
         failed: tuple[ProviderFault, str] | None = None
         for model in dict.fromkeys((call.model, *self.fallback_models)):
-            attempt = _Attempt(call=attrs.evolve(call, model=model), on_text=on_text, timeout=self.timeout)
+            asked = call if model == call.model else attrs.evolve(call, model=model)
+            attempt = _Attempt(call=asked, on_text=on_text, timeout=self.timeout)
             try:
                 return await self._retried(attempt)
             except ProviderFault as fault:
