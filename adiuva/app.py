@@ -25,7 +25,7 @@ from adiuva.llm import build_model, model_names
 from adiuva.llm.protocol import Model
 from adiuva.runtime import ActorSystem
 from adiuva.settings import Settings
-from adiuva.web import cors, middleware
+from adiuva.web import cors, middleware, outbound
 from adiuva.web.access import AUTHENTICATOR
 from adiuva.web.keys import DATABASE, LIMITER, SETTINGS
 from adiuva.web.limits import make_limiter
@@ -86,7 +86,7 @@ async def _auth(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _http(app: web.Application) -> AsyncIterator[None]:
-    async with aiohttp.ClientSession() as session:
+    async with outbound.open_session(app[SETTINGS].plugin_networks) as session:
         app[HTTP] = session
         yield
 

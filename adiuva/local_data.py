@@ -19,6 +19,8 @@ from adiuva.errors import AdiuvaError
 from adiuva.sdk import Context
 
 KINDS = {"task": "tasks", "project": "projects", "checkpoint": "checkpoints", "note": "notes"}
+TIME = "time_entries"  # of the time tracker, whose report is made by the server: they go along with each request
+_TIMES = {"start_timer": "create", "stop_timer": "update", "log_time": "create"}
 
 
 class LocalDataError(AdiuvaError):
@@ -64,7 +66,8 @@ class LocalData:
 
     def context(self) -> dict[str, Any]:
         """The context of a request: the time here, and the lists unless they are in a file, where tools read them."""
-        return {**({} if self.file else self.lists), "now": datetime.now().astimezone().isoformat()}
+        sent = {TIME: self.lists[TIME]} if TIME in self.lists else {}
+        return {**(sent if self.file else self.lists), "now": datetime.now().astimezone().isoformat()}
 
     def answer(self, tool: str, params: dict[str, Any]) -> Any:
         """What a read tool of the agents finds here. Raises `LocalDataError` where it cannot be told."""
@@ -79,6 +82,9 @@ class LocalData:
 
     def apply(self, action: dict[str, Any]) -> bool:
         """Apply one action; False where it is none that this client knows, or its object is not here."""
+        if action["action"] in _TIMES:
+            times = self.lists.setdefault(TIME, [])
+            return _CHANGES[_TIMES[action["action"]]](times, action["id"], "entry_id", action["params"])
         verb, _, noun = action["action"].partition("_")
         change = _CHANGES.get(verb)
         if change is None:

@@ -117,6 +117,7 @@ class Settings:
     mailbox_capacity: int = setting(whole(1, 10**6), default=1000)
     agent_concurrency: int = setting(whole(1, 10**5), default=512)
     blocked_plugins: tuple[str, ...] = setting(names, default=())
+    plugin_networks: tuple[Network, ...] = setting(networks, default=())  # not public, and yet for plugins to call
     nats_url: str = optional(url("nats", "tls", "ws", "wss"), secret=True)
 
     # Where things are kept; unset, the embedded default under DATA_DIR

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 from collections.abc import Callable
 from configparser import ConfigParser
 from importlib.metadata import packages_distributions
@@ -18,6 +19,7 @@ from adiuva.testing.serving import Served
 
 ROOT = Path(__file__).parent.parent
 AGENTS = sorted(path.parent for path in ROOT.glob("agents/*/pyproject.toml"))
+PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 
 
 def _imports(module: Path) -> set[str]:
@@ -51,6 +53,19 @@ def test_our_agents_come_in_by_the_public_door(module: Path) -> None:
     assert {name for name in _imports(module) if name.startswith("adiuva")} == {"adiuva.sdk"}
 
 
+@pytest.mark.parametrize("folder", PLUGINS, ids=lambda folder: folder.name)
+def test_our_plugins_need_what_they_say_and_nothing_else_of_ours_but_the_sdk(folder: Path) -> None:
+    (package,) = folder.glob("adiuva_*/")
+    imported = {name for module in package.rglob("*.py") for name in _imports(module)}
+    ours = {name for name in imported if name.partition(".")[0] == "adiuva"}
+    assert ours == {"adiuva.sdk"}
+    foreign = {name.partition(".")[0] for name in imported} - {*sys.stdlib_module_names, package.name}
+    providers = packages_distributions()
+    needed = {canonicalize_name(providers.get(name, [name])[0]) for name in foreign}
+    project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+    assert needed == {canonicalize_name(Requirement(line).name) for line in project["dependencies"]}
+
+
 def _run(*command: str | Path) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(sys.prefix)).stdout
 
@@ -58,7 +73,7 @@ def _run(*command: str | Path) -> str:
 def _build(sources: Path, wheels: Path) -> None:
     leave = shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__")
     shutil.copytree(ROOT, sources, ignore=leave)  # setuptools writes beside what it builds
-    folders = [sources, *(sources / agent.relative_to(ROOT) for agent in AGENTS)]
+    folders = [sources, *(sources / agent.relative_to(ROOT) for agent in [*AGENTS, *PLUGINS])]
     options = ["--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir", str(wheels)]
     _run(sys.executable, "-m", "pip", "wheel", *options, *folders)
 
@@ -67,7 +82,7 @@ def _build(sources: Path, wheels: Path) -> None:
 def test_wheels_in_an_empty_venv_outside_the_checkout_serve(tmp_path: Path, serve: Callable[..., Served]) -> None:
     _build(tmp_path / "sources", tmp_path / "wheels")
     wheels = sorted((tmp_path / "wheels").iterdir())
-    assert len(wheels) == 1 + len(AGENTS) == 5
+    assert len(wheels) == 1 + len(AGENTS) + len(PLUGINS) == 8
     _run(sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv")
     python = tmp_path / "venv" / "bin" / "python"
     _run(sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--no-index", *wheels)

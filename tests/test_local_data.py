@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from adiuva.local_data import LocalData, LocalDataError
+from adiuva.local_data import TIME, LocalData, LocalDataError
 
 TODAY = datetime.now().astimezone().date()
 DATA: dict[str, Any] = {
@@ -172,3 +172,19 @@ def test_a_file_that_cannot_be_written_or_read_is_told(tmp_path: Path) -> None:
 def test_only_data_without_a_file_goes_into_the_context(data: LocalData) -> None:
     assert list(data.context()) == ["now"]
     assert list(LocalData().context()) == ["tasks", "projects", "checkpoints", "notes", "now"]
+
+
+def test_times_are_kept_and_go_along_with_every_request(tmp_path: Path) -> None:
+    data = LocalData(file=tmp_path / "mine.json")
+    assert TIME not in data.context()
+    assert data.apply({"id": "e1", "action": "start_timer", "params": {"started_at": "2025-11-26T08:00:00Z"}})
+    stop = {"entry_id": "e1", "stopped_at": "2025-11-26T09:00:00Z"}
+    assert data.apply({"id": "a2", "action": "stop_timer", "params": stop})
+    assert data.apply({"id": "e2", "action": "log_time", "params": {"date": "2025-11-26", "minutes": 5}})
+    entries = [
+        {"id": "e1", "started_at": "2025-11-26T08:00:00Z", "stopped_at": "2025-11-26T09:00:00Z"},
+        {"id": "e2", "date": "2025-11-26", "minutes": 5},
+    ]
+    assert data.context()[TIME] == data.answer("list_time_entries", {}) == entries
+    assert not data.apply({"id": "a3", "action": "stop_timer", "params": {"entry_id": "e9"}})
+    assert "tasks" not in data.context()

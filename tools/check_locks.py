@@ -1,10 +1,11 @@
-"""Check that the lock files say what setup.cfg needs, and what `make lock` would write; takes no network.
+"""Check that the lock files say what setup.cfg, agents and plugins need, and what `make lock` would write; offline.
 
 What a requirement needs in turn is read from the packages that are installed, so this runs where the locks are.
 """
 
 import re
 import sys
+import tomllib
 from collections.abc import Iterator
 from configparser import ConfigParser
 from importlib.metadata import PackageNotFoundError, distribution
@@ -30,7 +31,8 @@ def main() -> int:
         wanted = [config["options"]["install_requires"], *(config["options.extras_require"][extra] for extra in extras)]
         locked[name], found = _read(ROOT / name)
         faults += found
-        faults += [f"{name}: {fault}" for fault in _compare(_requirements("\n".join(wanted)), locked[name])]
+        asked = [(requirement, "setup.cfg") for requirement in _requirements("\n".join(wanted))]
+        faults += [f"{name}: {fault}" for fault in _compare([*asked, *_of_our_distributions()], locked[name])]
     for package, version in locked["requirements.lock"].items():
         if locked["requirements-dev.lock"].get(package) != version:
             faults.append(f"{package} is not the same in both lock files")
@@ -62,9 +64,17 @@ def _read(path: Path) -> tuple[dict[str, str], list[str]]:
     return versions, faults
 
 
-def _compare(wanted: list[Requirement], locked: dict[str, str]) -> Iterator[str]:
+def _of_our_distributions() -> Iterator[tuple[Requirement, str]]:
+    """What agents/* and plugins/* need, each with its file. It is in setup.cfg too: the locks are made of that."""
+    for path in sorted([*ROOT.glob("agents/*/pyproject.toml"), *ROOT.glob("plugins/*/pyproject.toml")]):
+        for line in tomllib.loads(path.read_text())["project"]["dependencies"]:
+            if (requirement := Requirement(line)).name != "adiuva":
+                yield requirement, path.relative_to(ROOT).as_posix()
+
+
+def _compare(wanted: list[tuple[Requirement, str]], locked: dict[str, str]) -> Iterator[str]:
     needed: set[str] = set()
-    todo: list[tuple[Requirement, str]] = [(requirement, "setup.cfg") for requirement in wanted]
+    todo = list(wanted)
     seen: set[tuple[str, frozenset[str]]] = set()
     while todo:
         requirement, asker = todo.pop()

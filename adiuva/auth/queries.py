@@ -178,7 +178,13 @@ async def find_principal(conn: Connection, login_id: UUID) -> Record | None:
                 WHEN subscriptions.status IN ('active', 'trialing', 'past_due') THEN subscriptions.tier::text
             END AS tier,
             ARRAY(
-                SELECT plugin_installations.plugin_id
+                SELECT (
+                    plugin_installations.plugin_id,
+                    ARRAY(
+                        SELECT unnest(plugin_installations.accepted_permissions)
+                        INTERSECT SELECT unnest(plugins.permissions)
+                    )
+                )
                 FROM plugin_installations
                 JOIN plugins ON plugins.id = plugin_installations.plugin_id AND plugins.status = 'approved'
                 WHERE plugin_installations.user_id = logins.user_id

@@ -197,7 +197,7 @@ class Auth:
             created_at=row["created_at"],
             login_id=login_id,
             expires_at=expires_at,
-            plugins=frozenset(row["plugins"]),
+            plugins={plugin: frozenset(permissions) for plugin, permissions in row["plugins"]},
         )
 
     def _rotated(self, refresh_token: str, rotation: Rotation) -> AuthTokens:

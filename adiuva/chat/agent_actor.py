@@ -1,21 +1,33 @@
 """The actor of one agent: it runs the tool loop for each message."""
 
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import aiohttp
 import orjson
 import structlog
+from attrs import frozen
 
 from adiuva.chat.client_tools import ClientTools
 from adiuva.chat.context import client_now, clock_line
 from adiuva.chat.messages import ActionProduced, AgentJob, ChatResult, ProducedAction, TextProduced
 from adiuva.chat.rights import Rights
 from adiuva.chat.tool_loop import ToolLoop, specs_of
-from adiuva.llm.protocol import Message, Model
+from adiuva.llm.protocol import Message, Model, ToolSpec
 from adiuva.runtime import Actor, ActorContext
-from adiuva.sdk import Agent, Context, PluginManifest
+from adiuva.sdk import Agent, Context, Permission, PluginManifest, Tool
 
 EARLIER_RESULTS = "What the agents before you in this request answered and did, as JSON:"
+
+
+@frozen(kw_only=True)
+class _View:
+    """An agent as one user has it: what its rights leave of its tools."""
+
+    rights: Rights
+    tools: Mapping[str, Tool]
+    specs: tuple[ToolSpec, ...]
 
 
 class AgentActor(Actor):
@@ -28,16 +40,21 @@ class AgentActor(Actor):
         manifest: PluginManifest | None,
         model: Model,
         http: aiohttp.ClientSession,
+        reach: Mapping[str, frozenset[Permission]],
         capacity: int,
         concurrency: int,
     ) -> None:
-        """``manifest``: of the plugin that the agent belongs to, whose settings and rights its tools have."""
+        """``manifest``: of the plugin that the agent belongs to, whose settings and rights its tools have.
+
+        ``reach``: what each agent of this server reads.
+        """
         super().__init__(agent.name, capacity=capacity, concurrency=concurrency)
         self._agent = agent
-        self._rights = Rights.of(manifest)
-        self._tools = self._rights.tools(agent.tools())
-        self._specs = specs_of(self._tools)
+        self._manifest = manifest
         self._plugin_id = manifest.id if manifest else None
+        self._reach = reach
+        self._views: dict[frozenset[Permission] | None, _View] = {}  # by what is granted, which few sets are
+        self.refused: Counter[str] = Counter()  # actions beyond the rights, by the tool that wanted them
         self._model = model
         self._http = http
         self._log = structlog.get_logger(f"adiuva.agents.{agent.name}")
@@ -48,7 +65,9 @@ class AgentActor(Actor):
             return await self._run(payload, ctx)
 
     async def _run(self, payload: AgentJob, ctx: ActorContext) -> ChatResult:
-        context = self._context(payload, ctx)
+        view = self._view(payload)
+        results = view.rights.results(payload.previous_results, self._reach)
+        context = self._context(payload, view.rights, results, ctx)
 
         async def on_text(text: str) -> None:
             await ctx.emit(TextProduced(text=text))
@@ -59,9 +78,10 @@ class AgentActor(Actor):
         async with ClientTools(ctx) as client:
             loop = ToolLoop(
                 agent=self._agent,
-                tools=self._tools,
-                specs=self._specs,
-                rights=self._rights,
+                tools=view.tools,
+                specs=view.specs,
+                rights=view.rights,
+                refused=self.refused,
                 context=context,
                 model=self._model,
                 model_name=payload.model,
@@ -81,33 +101,46 @@ class AgentActor(Actor):
 
     def _messages(self, job: AgentJob, context: Context) -> list[Message]:
         system = f"{self._agent.instructions}\n\n{clock_line(context.now)}"
-        if job.previous_results:
-            system = f"{system}\n\n{EARLIER_RESULTS}\n{orjson.dumps(job.previous_results).decode()}"
+        if context.previous_results:
+            system = f"{system}\n\n{EARLIER_RESULTS}\n{orjson.dumps(context.previous_results).decode()}"
         return [
             Message(role="system", content=system),
             *(Message(role=entry.role, content=entry.content) for entry in job.history),
             Message(role="user", content=job.message),
         ]
 
-    def _context(self, job: AgentJob, ctx: ActorContext) -> Context:
+    def _view(self, job: AgentJob) -> _View:
+        rights = Rights.of(self._manifest, job.grants.get(self._plugin_id or "", frozenset()))
+        view = self._views.get(rights.granted)
+        if view is None:
+            tools = rights.tools(self._agent.tools())
+            view = self._views[rights.granted] = _View(rights=rights, tools=tools, specs=specs_of(tools))
+        return view
+
+    def _context(
+        self, job: AgentJob, rights: Rights, results: tuple[dict[str, Any], ...], ctx: ActorContext
+    ) -> Context:
+        data = rights.context(job.context)
         return Context(
             user_id=ctx.user,
             tier=ctx.tier,
-            data=job.context,
+            data=data,
             history=[{"role": entry.role, "content": entry.content} for entry in job.history],
-            previous_results=list(job.previous_results),
+            previous_results=list(results),
             shared_memory=dict(job.shared_memory),
-            vector_store_context=_list(job.context.get("vectors")),
+            vector_store_context=_list(data.get("vectors")),
             now=client_now(job.context),
-            settings=self._settings(job.context),
+            settings=plugin_settings(job.context, self._plugin_id),
             http=self._http,
             log=self._log,
         )
 
-    def _settings(self, context: dict[str, Any]) -> dict[str, Any]:
-        plugins = context.get("plugins")
-        mine = plugins.get(self._plugin_id) if isinstance(plugins, dict) and self._plugin_id else None
-        return mine if isinstance(mine, dict) else {}
+
+def plugin_settings(context: dict[str, Any], plugin_id: str | None) -> dict[str, Any]:
+    """The settings of one plugin, as the client sent them; empty where it sent none."""
+    plugins = context.get("plugins")
+    mine = plugins.get(plugin_id) if isinstance(plugins, dict) and plugin_id else None
+    return mine if isinstance(mine, dict) else {}
 
 
 def _list(value: object) -> list[Any]:

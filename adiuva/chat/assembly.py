@@ -6,6 +6,7 @@ from adiuva.chat.agent_actor import AgentActor
 from adiuva.chat.orchestrator import PROMPTS, Orchestrator
 from adiuva.chat.plans.planner import Plans
 from adiuva.chat.registry import AgentRegistry
+from adiuva.chat.rights import reach_of
 from adiuva.chat.sanitizer import Sanitizer
 from adiuva.chat.service import Chat
 from adiuva.llm.protocol import Model
@@ -28,6 +29,7 @@ async def start_chat(
     """
     plans = Plans(registry)
     agents = {agent.name: agent for agent in registry.list_agents()}
+    reach = {name: reach_of(agent, registry.manifest_of(name)) for name, agent in agents.items()}
     refs = {}
     for name, agent in agents.items():
         refs[name] = await system.start(
@@ -36,6 +38,7 @@ async def start_chat(
                 manifest=registry.manifest_of(name),
                 model=model,
                 http=http,
+                reach=reach,
                 capacity=settings.mailbox_capacity,
                 concurrency=settings.agent_concurrency,
             )

@@ -1,5 +1,6 @@
 """What the chat's actors say to each other. Data only: no callbacks, no sockets, so that any transport can carry it."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 from uuid import UUID
 
@@ -39,6 +40,7 @@ class ChatJob:
     previous_results: tuple[dict[str, Any], ...] = field(default=(), repr=False)  # of what ran before this job
     model: str
     router_model: str
+    grants: Mapping[str, frozenset[str]] = field(factory=dict)  # by plugin: the permissions that its agents have here
     stream: bool = False  # whether text is wanted as it comes
     plan: bool = False  # whether a plan is wanted in place of an answer
     client_tools: bool = False  # whether the client runs read tools on its own data
@@ -54,6 +56,7 @@ class AgentJob:
     previous_results: tuple[dict[str, Any], ...] = field(default=(), repr=False)
     shared_memory: dict[str, Any] = field(factory=dict, repr=False)
     model: str
+    grants: Mapping[str, frozenset[str]] = field(factory=dict)
     stream: bool = False
     client_tools: bool = False
 

@@ -99,6 +99,7 @@ class Orchestrator(Actor):
             previous_results=(*job.previous_results, *results),
             shared_memory=memory or {},
             model=job.model,
+            grants=job.grants,
             stream=stream,
             client_tools=job.client_tools,
         )

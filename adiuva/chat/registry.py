@@ -15,8 +15,16 @@ from adiuva.sdk import Agent, PluginManifest, PromptTemplate, Tool, hookspecs
 
 log = structlog.get_logger(__name__)
 
-# These load before all others, so that nobody else can take their agents' names.
-FIRST_PARTY: Final = ("adiuva-checkpoint-agent", "adiuva-note-agent", "adiuva-project-agent", "adiuva-task-agent")
+# These load before all others, so that nobody else can take their agents' names or plugin ids.
+FIRST_PARTY: Final = (
+    "adiuva-checkpoint-agent",
+    "adiuva-note-agent",
+    "adiuva-project-agent",
+    "adiuva-task-agent",
+    "adiuva-github-sync",
+    "adiuva-slack-notifier",
+    "adiuva-time-tracker",
+)
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 

@@ -8,7 +8,7 @@ import structlog
 from aiohttp import web
 from attrs import frozen
 
-from adiuva.billing.tiers import agent_open_to, models_open_to, require_agent, require_model_choice
+from adiuva.billing.tiers import models_open_to, require_agent, require_feature, require_model_choice
 from adiuva.chat.messages import ChatJob, ChatResult, HistoryEntry
 from adiuva.chat.models import ChatRequest
 from adiuva.chat.outgoing import clean_result
@@ -17,7 +17,14 @@ from adiuva.chat.plans.planner import Plans
 from adiuva.chat.registry import AgentRegistry
 from adiuva.chat.rights import Rights
 from adiuva.chat.sanitizer import Sanitizer
-from adiuva.errors import AdiuvaError, DeadlineExceededError, LlmTimeoutError, NotFoundError, ValidationFailedError
+from adiuva.errors import (
+    AdiuvaError,
+    DeadlineExceededError,
+    LlmTimeoutError,
+    NotFoundError,
+    TierRequiredError,
+    ValidationFailedError,
+)
 from adiuva.runtime import ActorRef, Session
 from adiuva.web.access import Principal
 
@@ -52,6 +59,7 @@ class Chat:
             history=tuple(HistoryEntry(role=entry.role, content=entry.content) for entry in request.history),
             model=self._chosen_model(request, principal),
             router_model=self.router_model,
+            grants=principal.plugins,
             stream=stream,
             plan=request.mode == "plan",
             client_tools=request.client_tools and stream,
@@ -66,7 +74,7 @@ class Chat:
         """
         if not self._has(principal, agent):
             raise NotFoundError(f"There is no agent {agent} here.")
-        require_agent(principal.tier, agent)
+        self._require_tier(principal, agent)
 
     async def answer(self, job: ChatJob, principal: Principal, *, line: str | None = None) -> ChatResult:
         """The whole answer at once, sanitized. ``line``: where it waits in mailboxes, instead of the user's own."""
@@ -107,8 +115,8 @@ class Chat:
             {
                 "name": agent.name,
                 "description": agent.description,
-                "tools": list(Rights.of(self.registry.manifest_of(agent.name)).tools(agent.tools())),
-                "available": agent_open_to(principal.tier, agent.name),
+                "tools": list(self._rights(principal, agent.name).tools(agent.tools())),
+                "available": self._open(principal, agent.name),
             }
             for agent in self.registry.list_agents()
             if self._has(principal, agent.name)
@@ -132,18 +140,34 @@ class Chat:
         if unknown:
             raise ValidationFailedError(unknown)
         for name in names:
-            require_agent(principal.tier, name)
+            self._require_tier(principal, name)
         return names
 
     def _open_agents(self, principal: Principal) -> tuple[str, ...]:
         return tuple(
-            name for name in self.registry.names() if self._has(principal, name) and agent_open_to(principal.tier, name)
+            name for name in self.registry.names() if self._has(principal, name) and self._open(principal, name)
         )
 
     def _has(self, principal: Principal, agent: str) -> bool:
         """Whether there is such an agent for this user: a plugin's is there for those who have installed it."""
         manifest = self.registry.manifest_of(agent)
         return self.registry.get(agent) is not None and (manifest is None or manifest.id in principal.plugins)
+
+    def _require_tier(self, principal: Principal, agent: str) -> None:
+        require_agent(principal.tier, agent)
+        if self.registry.manifest_of(agent) is not None:
+            require_feature(principal.tier, "marketplace")
+
+    def _open(self, principal: Principal, agent: str) -> bool:
+        try:
+            self._require_tier(principal, agent)
+        except TierRequiredError:
+            return False
+        return True
+
+    def _rights(self, principal: Principal, agent: str) -> Rights:
+        manifest = self.registry.manifest_of(agent)
+        return Rights.of(manifest, principal.plugins.get(manifest.id, ()) if manifest else ())
 
     def _chosen_model(self, request: ChatRequest, principal: Principal) -> str:
         if request.model is None or request.model == self.models[0]:

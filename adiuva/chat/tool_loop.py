@@ -1,6 +1,7 @@
 """The tool loop: a model turn, its tools in parallel, the next turn, until the model has nothing left to run."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from attrs import define, field
 from adiuva import clock
 from adiuva.chat.client_tools import ClientTools
 from adiuva.chat.messages import ProducedAction
-from adiuva.chat.rights import Rights
+from adiuva.chat.rights import Rights, permission_of
 from adiuva.errors import LlmUnavailableError
 from adiuva.llm.protocol import Message, Model, ModelCall, ModelTurn, OnText, ToolCall, ToolSpec, Usage
 from adiuva.sdk import Action, Agent, Context, Tool, ToolArgumentsError, ToolError
@@ -38,6 +39,7 @@ class ToolLoop:
     tools: Mapping[str, Tool]
     specs: tuple[ToolSpec, ...]  # the tools as the model sees them
     rights: Rights
+    refused: Counter[str] = field(factory=Counter)  # what was beyond the rights, by tool
     context: Context
     model: Model
     model_name: str
@@ -136,7 +138,14 @@ class ToolLoop:
             value = await tool.call(self.agent, self.context, arguments)
         if isinstance(value, Action):
             if not self.rights.allow(tool, value):
-                log.warning("action refused", agent=self.agent.name, tool=tool.name)
+                self.refused[tool.name] += 1
+                log.warning(
+                    "action refused",  # whose own name is the plugin's text, and may hold anything
+                    agent=self.agent.name,
+                    tool=tool.name,
+                    needs=permission_of(value.name, writes=True),
+                    count=self.refused[tool.name],
+                )
                 raise ToolError("This action is not permitted.")
             return _encode(await self._produce(value))
         encoded = _encode(value)

@@ -21,7 +21,7 @@ def new() -> None:
 @click.argument("name")
 @_FOLDER
 def agent(name: str, folder: Path | None) -> None:
-    """Write a package with an agent: NAME is like garden or time-tracker."""
+    """Write a package with an agent: NAME is like garden or weather-diary."""
     from adiuva.kit.scaffold import write_package
 
     _tell(write_package("agent", name, folder))

@@ -139,14 +139,16 @@ def _judge_manifest(plugin: LoadedPlugin, version: str, findings: Findings) -> N
     for permission in sorted(manifest.permissions - {tool.permission for tool in tools}):
         findings.add("manifest", "warning", manifest.id, f"asks for {permission}, which no tool says it needs")
     for agent in plugin.agents:
-        shown = Rights.of(manifest).tools(agent.tools())
+        rights = Rights.of(manifest, manifest.permissions)
+        shown = rights.tools(agent.tools())
         for name, tool in agent.tools().items():
+            where = f"{agent.name}.{name}"
             if name not in shown:
-                text = f"needs {tool.permission}, which the manifest does not ask for: no model is ever shown it"
-                findings.add("manifest", "error", f"{agent.name}.{name}", text)
-            elif not tool.read_only and tool.permission is None:
-                text = "produces actions without a permission, so what it produces is refused"
-                findings.add("manifest", "error", f"{agent.name}.{name}", text)
+                text = "needs a permission that the manifest does not ask for: no model is ever shown it"
+                findings.add("manifest", "error", where, text)
+            elif not tool.read_only and not rights.allow(tool, Action(name)):
+                text = "produces actions without a permission to write, so what it produces is refused"
+                findings.add("manifest", "error", where, text)
     return None
 
 

@@ -44,7 +44,7 @@ class PackageName:
         if not _NAME.fullmatch(bare) or len(bare) > MAX_NAME:
             raise KitError(
                 f"{text!r} is no name for a package: take lower-case letters and digits, words joined by hyphens, a"
-                f" letter first, {MAX_NAME} characters at most, such as garden or time-tracker."
+                f" letter first, {MAX_NAME} characters at most, such as garden or weather-diary."
             )
         name = cls(tuple(re.split("[-_]", bare)))
         if keyword.iskeyword(name.joined("_")):

@@ -35,6 +35,7 @@ from adiuva.sdk.plugins import PluginManifest
 from adiuva.sdk.templates import PromptTemplate
 from adiuva.sdk.tools import Tool, tool
 from adiuva.sdk.unset import UNSET, Unset
+from adiuva.sdk.urls import https_url
 
 __all__ = [
     "UNSET",
@@ -53,5 +54,6 @@ __all__ = [
     "changes",
     "hookimpl",
     "hookspec",
+    "https_url",
     "tool",
 ]

@@ -123,7 +123,7 @@ class AgentHarness:
         Args:
             agents: One, or several where a pipeline or the choice of the router is the subject.
             model: Answers in place of a language model; without one, a `ScriptedModel` with an empty script.
-            manifest: Of the plugin that the agents belong to, whose rights then hold; the user has it installed.
+            manifest: Of the plugin that the agents belong to, whose rights then hold; its user has accepted all of them.
             data: What the client holds: ``{"tasks": [...], "projects": [...], …}``.
             context: What else goes with every message: ``now``, ``timezone``, ``vectors``, ``plugins``, …
             tier: The user's.
@@ -202,7 +202,7 @@ class AgentHarness:
             return {"error": error.message}
 
     def _principal(self) -> Principal:
-        ids = [plugin.manifest.id for plugin in self.registry.plugins if plugin.manifest]
+        manifests = [plugin.manifest for plugin in self.registry.plugins if plugin.manifest]
         return Principal(
             user_id=_USER,
             email="author@example.com",
@@ -211,7 +211,7 @@ class AgentHarness:
             created_at=clock.now(),
             login_id=_USER,
             expires_at=clock.now() + timedelta(hours=1),
-            plugins=frozenset(ids),
+            plugins={manifest.id: manifest.permissions for manifest in manifests},
         )
 
     @asynccontextmanager

@@ -1,11 +1,12 @@
 """Who is asking: the principal of a request, and what finds it."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal, Protocol
 from uuid import UUID
 
 from aiohttp import hdrs, web
-from attrs import frozen
+from attrs import field, frozen
 
 from adiuva.errors import InvalidTokenError, UnauthorizedError
 
@@ -25,7 +26,8 @@ class Principal:
     created_at: datetime
     login_id: UUID
     expires_at: datetime  # of the access token: a socket that it opened closes then
-    plugins: frozenset[str] = frozenset()  # the approved ones that the user has installed
+    # The approved plugins that the user has installed, each with the permissions that are approved and accepted.
+    plugins: Mapping[str, frozenset[str]] = field(factory=dict)
 
 
 class Authenticator(Protocol):

@@ -17,7 +17,7 @@ FOLDERS = sorted(path.parent for path in AGENTS.glob("*/pyproject.toml"))
 REGISTRY = AgentRegistry.load()
 OURS = [agent for agent in REGISTRY.list_agents() if type(agent).__module__.startswith("adiuva_")]
 ODD: list[Any] = [None, 5, "x", True, [], {}, {"id": None}, {"id": ["x"]}, {"id": 5, "status": {}, "project_id": []}]
-SAMPLES: dict[str, Any] = {"string": "x", "integer": 1, "number": 1.5, "boolean": True}
+SAMPLES: dict[str, Any] = {"string": "x", "integer": 1, "number": 1.5, "boolean": True, "array": ["x"]}
 
 
 def test_they_are_installed_and_found_by_their_entry_points() -> None:

@@ -10,7 +10,7 @@ import structlog
 from adiuva.chat.registry import AgentRegistry
 from adiuva.sdk import Agent, Context, PluginManifest, tool
 
-OURS = ("checkpoint_agent", "note_agent", "project_agent", "task_agent")
+OURS = ("checkpoint_agent", "github_agent", "note_agent", "project_agent", "task_agent", "time_agent")
 Install = Callable[..., None]
 
 
@@ -62,7 +62,7 @@ def failures(registry: AgentRegistry) -> dict[str, str]:
     return {failure.name: failure.error for failure in registry.failures}
 
 
-def test_the_four_agents_are_there_without_any_plugin() -> None:
+def test_our_agents_are_there_without_anybody_elses() -> None:
     registry = AgentRegistry.load()
     assert registry.names() == OURS
     assert registry.failures == ()

@@ -126,7 +126,7 @@ def adiuva_plugin() -> PluginManifest:
     manifest = found(report, "manifest")
     assert ("warning", "bad", "says version 0.1.0, the package 0.2.0") in manifest
     assert ("warning", "bad", "asks for read:calendar, which no tool says it needs") in manifest
-    assert any("needs write:notes, which the manifest does not ask for" in text for _, _, text in manifest)
+    assert any("no model is ever shown it" in text for _, where, text in manifest if where == "bad_agent.create_note")
     agents = [text for _, _, text in found(report, "agents")]
     assert any("too short for a router" in text for text in agents)
     assert any("shorter than 8 words" in text for text in agents)

@@ -64,16 +64,16 @@ def test_the_linter_has_nothing_to_say_whatever_the_name(here: Path, kind: str, 
     _run(RUFF, "format", "--no-cache", "--check", ".", cwd=here / "mine")
 
 
-@pytest.mark.parametrize("name", ["time-tracker", "time_tracker", "adiuva-time-tracker", "time-tracker-agent"])
+@pytest.mark.parametrize("name", ["weather-diary", "weather_diary", "adiuva-weather-diary", "weather-diary-agent"])
 def test_one_name_in_all_its_forms(here: Path, name: str) -> None:
     result = new("agent", name)
     assert result.exit_code == 0, result.output
-    package = here / "adiuva-time-tracker"
-    module = (package / "adiuva_time_tracker.py").read_text()
-    assert "class TimeTrackerAgent(Agent):" in module
-    assert 'name = "time_tracker_agent"' in module
-    assert 'time-tracker = "adiuva_time_tracker"' in (package / "pyproject.toml").read_text()
-    assert (package / "tests" / "test_time_tracker.py").exists()
+    package = here / "adiuva-weather-diary"
+    module = (package / "adiuva_weather_diary.py").read_text()
+    assert "class WeatherDiaryAgent(Agent):" in module
+    assert 'name = "weather_diary_agent"' in module
+    assert 'weather-diary = "adiuva_weather_diary"' in (package / "pyproject.toml").read_text()
+    assert (package / "tests" / "test_weather_diary.py").exists()
     assert not [path for path in package.rglob("*") if path.is_file() and "xample" in path.read_text()]
 
 

@@ -82,7 +82,7 @@ async def test_read_tools_run_at_the_client_where_it_offers_that(agent_harness: 
 
 
 async def test_the_rights_of_the_plugin_hold(agent_harness: MakeHarness) -> None:
-    manifest = PluginManifest(id="garden", permissions=["write:tasks"])
+    manifest = PluginManifest(id="garden", permissions=["read:tasks", "write:tasks"])
     harness = agent_harness(GardenAgent(), manifest=manifest)
     run = await harness.run("Go", script=[turn(calling("delete_note", note_id="n9")), "I cannot."])
     assert [spec.name for spec in run.calls[0].tools] == ["list_tasks", "create_task", "update_task"]

@@ -89,6 +89,7 @@ def step_job(body: StepRequest, chat: Chat, principal: Principal) -> ChatJob:
         previous_results=results,
         model=chat.models[0],
         router_model=chat.router_model,
+        grants=principal.plugins,
     )
 
 

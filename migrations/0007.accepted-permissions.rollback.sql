@@ -1,0 +1,3 @@
+DROP TRIGGER plugin_installations_accept ON plugin_installations;
+DROP FUNCTION accept_permissions_as_asked;
+ALTER TABLE plugin_installations DROP COLUMN accepted_permissions;
