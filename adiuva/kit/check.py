@@ -41,6 +41,7 @@ def check_package(source: Path, *, seconds: float = SECONDS) -> Report:
     return Report(
         package=f"{package.name} {package.version}",
         plugin_id=told.get("plugin_id"),
+        loaded=told.get("loaded", False),
         agents=told.get("agents", {}),
         findings=tuple(findings),
         seconds=time.monotonic() - began,

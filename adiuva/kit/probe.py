@@ -100,6 +100,7 @@ def _probe(asked: dict[str, Any]) -> dict[str, Any]:
     for what in watch.tried:
         findings.add("behaviour", "warning", "", what)
     return {
+        "loaded": bool(plugins),
         "plugin_id": next((plugin.manifest.id for plugin in plugins if plugin.manifest), None),
         "agents": {agent.name: list(agent.tools()) for plugin in plugins for agent in plugin.agents},
         "findings": findings.items,
@@ -137,7 +138,9 @@ def _judge_manifest(plugin: LoadedPlugin, version: str, findings: Findings) -> N
         findings.add("manifest", "warning", manifest.id, f"says version {manifest.version}, the package {version}")
     tools = [tool for agent in plugin.agents for tool in agent.tools().values()]
     for permission in sorted(manifest.permissions - {tool.permission for tool in tools}):
-        findings.add("manifest", "warning", manifest.id, f"asks for {permission}, which no tool says it needs")
+        # To read is also to be shown: what a tool reads besides its own subject is in its code only.
+        level: Level = "warning" if permission.writes else "note"
+        findings.add("manifest", level, manifest.id, f"asks for {permission}, which no tool says it needs")
     for agent in plugin.agents:
         rights = Rights.of(manifest, manifest.permissions)
         shown = rights.tools(agent.tools())

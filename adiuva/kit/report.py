@@ -36,6 +36,7 @@ class Report:
 
     package: str  # as its distribution is named, with its version
     plugin_id: str | None  # of its manifest; None where it has none, or was not loaded
+    loaded: bool  # whether its code could be run; if not, nothing is said of what only running it shows
     agents: dict[str, list[str]] = field(factory=dict)  # their tools, by name
     findings: tuple[Finding, ...] = ()
     seconds: float
@@ -51,6 +52,7 @@ class Report:
             "package": self.package,
             "plugin_id": self.plugin_id,
             "passed": self.passed,
+            "loaded": self.loaded,
             "agents": self.agents,
             "findings": [
                 {"check": found.check, "level": found.level, "where": found.where, "message": found.message}
@@ -67,8 +69,7 @@ class Report:
         yield ""
         for check, meaning in CHECKS.items():
             found = [finding for finding in self.findings if finding.check == check]
-            failed = any(finding.level == "error" for finding in found)
-            yield f"{'✗' if failed else '✓' if not found else '•'} {check}: {meaning}"
+            yield f"{self._mark(check, found)} {check}: {meaning}"
             for finding in found:
                 where = f"{finding.where}: " if finding.where else ""
                 yield f"    {finding.level}: {where}{finding.message}"
@@ -76,3 +77,10 @@ class Report:
         yield ""
         verdict = "passed" if self.passed else "failed"
         yield f"{verdict}: {count['error']} errors, {count['warning']} warnings, in {self.seconds:.1f} s"
+
+    def _mark(self, check: str, found: list[Finding]) -> str:
+        if any(finding.level == "error" for finding in found):
+            return "✗"
+        if found:
+            return "•"
+        return "✓" if self.loaded or check in {"package", "code"} else "–"

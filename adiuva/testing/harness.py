@@ -123,7 +123,7 @@ class AgentHarness:
         Args:
             agents: One, or several where a pipeline or the choice of the router is the subject.
             model: Answers in place of a language model; without one, a `ScriptedModel` with an empty script.
-            manifest: Of the plugin that the agents belong to, whose rights then hold; its user has accepted all of them.
+            manifest: Of the plugin that the agents belong to, whose rights then hold; its user has accepted them.
             data: What the client holds: ``{"tasks": [...], "projects": [...], …}``.
             context: What else goes with every message: ``now``, ``timezone``, ``vectors``, ``plugins``, …
             tier: The user's.

@@ -125,7 +125,7 @@ def adiuva_plugin() -> PluginManifest:
     assert "produces the action delete_project" in tools["create_task"][1]
     manifest = found(report, "manifest")
     assert ("warning", "bad", "says version 0.1.0, the package 0.2.0") in manifest
-    assert ("warning", "bad", "asks for read:calendar, which no tool says it needs") in manifest
+    assert ("note", "bad", "asks for read:calendar, which no tool says it needs") in manifest
     assert any("no model is ever shown it" in text for _, where, text in manifest if where == "bad_agent.create_note")
     agents = [text for _, _, text in found(report, "agents")]
     assert any("too short for a router" in text for text in agents)
@@ -225,6 +225,7 @@ def test_code_is_read_without_being_run(write: Write) -> None:
     ]
     assert found(report, "package")[0][0] == "error"
     assert report.agents == {}  # nothing was run
+    assert {line[0] for line in report.lines() if line[1:].startswith((" load", " tools", " hostile"))} == {"–"}
 
 
 @pytest.mark.proof
