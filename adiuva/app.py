@@ -21,6 +21,7 @@ from adiuva.chat.registry import AgentRegistry
 from adiuva.chat.service import CHAT
 from adiuva.chat.socket_watch import SOCKETS, SocketWatch
 from adiuva.database import Database
+from adiuva.doors.openai import handlers as openai_handlers
 from adiuva.llm import build_model, model_names
 from adiuva.llm.protocol import Model
 from adiuva.runtime import ActorSystem
@@ -32,6 +33,7 @@ from adiuva.web.limits import make_limiter
 from adiuva.web.routes import register
 
 API = "/api/v1"
+OPENAI = "/v1"
 DRAIN_SECONDS = 10.0
 
 HTTP = web.AppKey("http", aiohttp.ClientSession)
@@ -61,6 +63,7 @@ def create_app(
         plan_handlers.ROUTES,
     ):
         register(app, API, routes)
+    register(app, OPENAI, openai_handlers.ROUTES)
     cors.allow_origins(app, settings.cors_origins)
     return app
 

@@ -83,4 +83,4 @@ class Report:
             return "✗"
         if found:
             return "•"
-        return "✓" if self.loaded or check in {"package", "code"} else "–"
+        return "✓" if self.loaded or check in {"package", "code"} else "-"

@@ -225,7 +225,7 @@ def test_code_is_read_without_being_run(write: Write) -> None:
     ]
     assert found(report, "package")[0][0] == "error"
     assert report.agents == {}  # nothing was run
-    assert {line[0] for line in report.lines() if line[1:].startswith((" load", " tools", " hostile"))} == {"–"}
+    assert {line[0] for line in report.lines() if line[1:].startswith((" load", " tools", " hostile"))} == {"-"}
 
 
 @pytest.mark.proof
