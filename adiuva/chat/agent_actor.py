@@ -11,10 +11,17 @@ from attrs import frozen
 
 from adiuva.chat.client_tools import ClientTools
 from adiuva.chat.context import client_now, clock_line
-from adiuva.chat.messages import ActionProduced, AgentJob, ChatResult, ProducedAction, TextProduced
+from adiuva.chat.messages import (
+    ActionProduced,
+    AgentJob,
+    ChatResult,
+    ProducedAction,
+    TextProduced,
+    ToolOutcome,
+)
 from adiuva.chat.rights import Rights
 from adiuva.chat.tool_loop import ToolLoop, specs_of
-from adiuva.llm.protocol import Message, Model, ToolSpec
+from adiuva.llm.protocol import Message, Model, ToolCall, ToolSpec
 from adiuva.runtime import Actor, ActorContext
 from adiuva.sdk import Agent, Context, Permission, PluginManifest, Tool
 
@@ -91,6 +98,8 @@ class AgentActor(Actor):
                 done_before=[action for result in payload.previous_results for action in result.get("actions", ())],
                 messages=self._messages(payload, context),
             )
+            if payload.call is not None:
+                return await _called(loop, payload.call)
             response = await loop.run()
         return ChatResult(
             response=response,
@@ -134,6 +143,13 @@ class AgentActor(Actor):
             http=self._http,
             log=self._log,
         )
+
+
+async def _called(loop: ToolLoop, call: ToolCall) -> ChatResult:
+    outcome = await loop.run_tool(call)
+    if not outcome.failed:
+        outcome = ToolOutcome(value=orjson.loads(outcome.value), failed=False)
+    return ChatResult(response="", actions=tuple(loop.actions), outcome=outcome)
 
 
 def plugin_settings(context: dict[str, Any], plugin_id: str | None) -> dict[str, Any]:
