@@ -1,6 +1,7 @@
 """The composition root: what the server is made of, in the order in which it is made, and its routes. Wiring only."""
 
 from collections.abc import AsyncIterator
+from time import monotonic
 
 import aiohttp
 from aiohttp import web
@@ -16,11 +17,13 @@ from adiuva.chat.batches.pacing import Pacing
 from adiuva.chat.batches.runner import Runner
 from adiuva.chat.batches.service import BATCHES, Batches
 from adiuva.chat.batches.store import BatchStore
+from adiuva.chat.observers import Observers
 from adiuva.chat.plans import handlers as plan_handlers
 from adiuva.chat.registry import AgentRegistry
 from adiuva.chat.service import CHAT
 from adiuva.chat.socket_watch import SOCKETS, SocketWatch
 from adiuva.database import Database
+from adiuva.doors.mcp import handlers as mcp_handlers
 from adiuva.doors.openai import handlers as openai_handlers
 from adiuva.llm import build_model, model_names
 from adiuva.llm.protocol import Model
@@ -48,7 +51,7 @@ def create_app(
     """The server as ``settings`` want it; ``model`` and ``registry`` replace those that settings would give."""
     app = web.Application()
     app[SETTINGS] = settings
-    app[REGISTRY] = registry or AgentRegistry.load(blocked=set(settings.blocked_plugins))
+    app[REGISTRY] = registry or AgentRegistry.load(set(settings.blocked_plugins), seconds=settings.plugin_load_seconds)
     middleware.install(app)
     if model is not None:
         app[MODEL] = model
@@ -64,6 +67,7 @@ def create_app(
     ):
         register(app, API, routes)
     register(app, OPENAI, openai_handlers.ROUTES)
+    register(app, "", mcp_handlers.ROUTES)
     cors.allow_origins(app, settings.cors_origins)
     return app
 
@@ -104,18 +108,30 @@ async def _model(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _actors(app: web.Application) -> AsyncIterator[None]:
+    settings = app[SETTINGS]
     system = app[ACTORS] = ActorSystem()
+    watchers = ActorSystem()  # of its own: what observers do is no load of the chat
+    observers = await Observers.start(
+        watchers,
+        app[REGISTRY].observers(),
+        http=app[HTTP],
+        capacity=settings.mailbox_capacity,
+        concurrency=settings.agent_concurrency,
+    )
     app[CHAT] = await start_chat(
         system,
-        app[SETTINGS],
+        settings,
         registry=app[REGISTRY],
         model=app[MODEL],
-        models=model_names(app[SETTINGS]) or ("",),  # none configured: whatever is asked, the model says so
+        models=model_names(settings) or ("",),  # none configured: whatever is asked, the model says so
         http=app[HTTP],
+        observers=observers,
     )
     app[health.CHECKS] = _checks(app)
     yield
+    until = monotonic() + DRAIN_SECONDS
     await system.stop(DRAIN_SECONDS)
+    await watchers.stop(max(1.0, until - monotonic()))
 
 
 async def _batches(app: web.Application) -> AsyncIterator[None]:

@@ -57,7 +57,8 @@ def agents() -> None:
     """List the installed agents and their tools, and the plugins that could not be loaded."""
     from adiuva.chat.registry import AgentRegistry
 
-    registry = AgentRegistry.load(blocked=set(Settings.load().blocked_plugins))
+    settings = Settings.load()
+    registry = AgentRegistry.load(set(settings.blocked_plugins), seconds=settings.plugin_load_seconds)
     for agent in registry.list_agents():
         click.secho(agent.name, bold=True)
         click.echo(f"  {agent.description}\n  tools: {', '.join(agent.tools())}")
@@ -65,6 +66,23 @@ def agents() -> None:
         click.secho(f"{failure.name} {failure.version}: not loaded: {failure.error}", fg="red", err=True)
     if not registry.list_agents():
         click.echo("No agent is installed.", err=True)
+
+
+@main.command()
+def plugins() -> None:
+    """List the plugins: what each of them brings and may do, which were kept out, and which could not be loaded."""
+    from adiuva.chat.registry import AgentRegistry
+
+    settings = Settings.load()
+    registry = AgentRegistry.load(set(settings.blocked_plugins), seconds=settings.plugin_load_seconds)
+    for plugin in registry.plugins:
+        click.secho(f"{plugin.name} {plugin.version}", bold=True)
+        for name, items in plugin.contents().items():
+            click.echo(f"  {name}: {', '.join(items)}")
+    for name in registry.blocked:
+        click.echo(f"{name}: kept out by BLOCKED_PLUGINS")
+    for failure in registry.failures:
+        click.secho(f"{failure.name} {failure.version}: not loaded: {failure.error}", fg="red", err=True)
 
 
 @main.command()

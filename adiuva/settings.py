@@ -117,6 +117,7 @@ class Settings:
     mailbox_capacity: int = setting(whole(1, 10**6), default=1000)
     agent_concurrency: int = setting(whole(1, 10**5), default=512)
     blocked_plugins: tuple[str, ...] = setting(names, default=())
+    plugin_load_seconds: float = setting(seconds(0.1, 600), default=10.0)
     plugin_networks: tuple[Network, ...] = setting(networks, default=())  # not public, and yet for plugins to call
     nats_url: str = optional(url("nats", "tls", "ws", "wss"), secret=True)
 

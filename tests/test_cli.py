@@ -32,7 +32,7 @@ def account(served: Served) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    "command", ["", "serve", "migrate", "agents", "chat", "demo", "admin", "admin set-tier", "admin list"]
+    "command", ["", "serve", "migrate", "agents", "plugins", "chat", "demo", "admin", "admin set-tier", "admin list"]
 )
 def test_every_command_has_help(command: str) -> None:
     help_ = run(*command.split(), "--help")
@@ -58,6 +58,23 @@ def test_a_broken_plugin_is_told_and_the_others_are_listed(tmp_path: Path) -> No
     assert listed.returncode == 0
     assert "task_agent" in listed.stdout
     assert "garden 1.0: not loaded: ModuleNotFoundError" in listed.stderr
+
+
+def test_plugins_are_listed_with_what_they_bring_and_may_do_and_what_is_wrong_with_the_others(tmp_path: Path) -> None:
+    (tmp_path / "slow_garden.py").write_text("import time\ntime.sleep(60)\n")
+    info = tmp_path / "slow_garden-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: slow-garden\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[adiuva]\ngarden = slow_garden\n")
+    listed = run("plugins", PYTHONPATH=str(tmp_path), PLUGIN_LOAD_SECONDS="2", BLOCKED_PLUGINS="note")
+    assert listed.returncode == 0
+    assert "task 0.1.0\n  agents: task_agent\n" in listed.stdout
+    assert (
+        "slack-notifier 1.0.0\n  marketplace plugin: slack-notifier\n"
+        "  permissions: read:checkpoints, read:tasks\n  observers: slack_notifier\n"
+    ) in listed.stdout
+    assert "note: kept out by BLOCKED_PLUGINS" in listed.stdout
+    assert listed.stderr == "garden 1.0: not loaded: it took longer than 2 s to load\n"
 
 
 def test_the_demo_does_the_main_job_and_leaves_nothing_behind(tmp_path: Path) -> None:

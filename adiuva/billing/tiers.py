@@ -10,9 +10,14 @@ Feature = Literal["batch_builder", "marketplace", "sso"]
 _NAMES: dict[Feature, str] = {"batch_builder": "The batch builder", "marketplace": "The marketplace", "sso": "SSO"}
 
 
+def open_to(tier: str, feature: Feature) -> bool:
+    """Whether ``tier`` holds ``feature``."""
+    return bool(getattr(TIERS[tier], feature))
+
+
 def require_feature(tier: str, feature: Feature) -> None:
     """Raise `TierRequiredError` unless ``tier`` holds ``feature``."""
-    if not getattr(TIERS[tier], feature):
+    if not open_to(tier, feature):
         raise TierRequiredError(f"{_NAMES[feature]} is not part of the {tier} tier.")
 
 

@@ -19,6 +19,7 @@ from adiuva.chat.messages import (
     TextProduced,
     ToolOutcome,
 )
+from adiuva.chat.observers import plugin_settings
 from adiuva.chat.rights import Rights
 from adiuva.chat.tool_loop import ToolLoop, specs_of
 from adiuva.llm.protocol import Message, Model, ToolCall, ToolSpec
@@ -150,13 +151,6 @@ async def _called(loop: ToolLoop, call: ToolCall) -> ChatResult:
     if not outcome.failed:
         outcome = ToolOutcome(value=orjson.loads(outcome.value), failed=False)
     return ChatResult(response="", actions=tuple(loop.actions), outcome=outcome)
-
-
-def plugin_settings(context: dict[str, Any], plugin_id: str | None) -> dict[str, Any]:
-    """The settings of one plugin, as the client sent them; empty where it sent none."""
-    plugins = context.get("plugins")
-    mine = plugins.get(plugin_id) if isinstance(plugins, dict) and plugin_id else None
-    return mine if isinstance(mine, dict) else {}
 
 
 def _list(value: object) -> list[Any]:

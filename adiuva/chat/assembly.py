@@ -3,6 +3,7 @@
 import aiohttp
 
 from adiuva.chat.agent_actor import AgentActor
+from adiuva.chat.observers import Observers
 from adiuva.chat.orchestrator import PROMPTS, Orchestrator
 from adiuva.chat.plans.planner import Plans
 from adiuva.chat.registry import AgentRegistry
@@ -22,6 +23,7 @@ async def start_chat(
     model: Model,
     models: tuple[str, ...],
     http: aiohttp.ClientSession,
+    observers: Observers,
 ) -> Chat:
     """The chat with the agents of ``registry``, whose actors ``system`` starts.
 
@@ -62,4 +64,5 @@ async def start_chat(
         router_model=settings.llm_router_model or models[0],
         deadline_seconds=settings.chat_deadline_seconds,
         sanitizer=Sanitizer(prompts),
+        observers=observers,
     )

@@ -38,6 +38,7 @@ class Exchange:
             return await self._run(job, principal)
         finally:
             self._outgoing.end()  # reports what was taken out, of an answer that broke off too
+            self._chat.observers.tell(principal, job.context, self._outgoing.actions)
 
     async def _run(self, job: ChatJob, principal: Principal) -> dict[str, Any]:
         async with self._chat.session(job, principal) as session:

@@ -1,55 +1,13 @@
-"""The agents of this server: found in the entry-point group ``adiuva``, each module loaded in a guard of its own."""
+"""The agents of this server, and what else its plugins have brought."""
 
-import re
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Final
+from collections.abc import Collection
 
-import pluggy
-import structlog
 from attrs import field, frozen
 
-from adiuva.chat.plans.templates import BUILT_IN
-from adiuva.sdk import Agent, PluginManifest, PromptTemplate, Tool, hookspecs
+from adiuva.chat.loading import FIRST_PARTY, LOAD_SECONDS, LoadedPlugin, PluginFailure, load_plugins
+from adiuva.sdk import ActionObserver, Agent, PluginManifest, PromptTemplate
 
-log = structlog.get_logger(__name__)
-
-# These load before all others, so that nobody else can take their agents' names or plugin ids.
-FIRST_PARTY: Final = (
-    "adiuva-checkpoint-agent",
-    "adiuva-note-agent",
-    "adiuva-project-agent",
-    "adiuva-task-agent",
-    "adiuva-github-sync",
-    "adiuva-slack-notifier",
-    "adiuva-time-tracker",
-)
-_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
-
-
-@frozen(kw_only=True)
-class LoadedPlugin:
-    """A module that registered: its entry point's name, its distribution's version, and what it brought."""
-
-    name: str
-    version: str
-    agents: tuple[Agent, ...] = field(repr=False)
-    manifest: PluginManifest | None
-    templates: tuple[PromptTemplate, ...] = field(default=(), repr=False)
-
-
-@frozen(kw_only=True)
-class PluginFailure:
-    """A module that was left out, and why; ``error`` is for the operator."""
-
-    name: str
-    version: str
-    error: str
-
-
-class _RefusedError(Exception):
-    """What a plugin brought cannot be taken."""
+__all__ = ["FIRST_PARTY", "AgentRegistry", "LoadedPlugin", "PluginFailure"]
 
 
 @frozen(kw_only=True)
@@ -66,16 +24,14 @@ class AgentRegistry:
         object.__setattr__(self, "_agents", dict(sorted(agents.items())))
 
     @classmethod
-    def load(cls, blocked: Collection[str] = frozenset()) -> "AgentRegistry":
+    def load(cls, blocked: Collection[str] = frozenset(), *, seconds: float = LOAD_SECONDS) -> "AgentRegistry":
         """Load all installed plugins but those in ``blocked``: names of entry points, of distributions, or plugin ids.
 
-        The first two kinds are not even imported. A plugin that fails in any way is logged, listed in ``failures``, and
-        does not touch the others.
+        The first two kinds are not even imported. A plugin that fails in any way, or takes more than ``seconds``, is
+        logged, listed in ``failures``, and does not touch the others.
         """
-        loader = _Loader(blocked)
-        for entry in sorted(entry_points(group=hookspecs.PROJECT), key=_load_order):
-            loader.load(entry)
-        return cls(plugins=tuple(loader.plugins), failures=tuple(loader.failures), blocked=tuple(loader.blocked))
+        plugins, failures, left_out = load_plugins(blocked, seconds)
+        return cls(plugins=plugins, failures=failures, blocked=left_out)
 
     @classmethod
     def of(cls, *agents: Agent, manifest: PluginManifest | None = None) -> "AgentRegistry":
@@ -99,159 +55,11 @@ class AgentRegistry:
         """The prompt templates that came with the agents."""
         return tuple(template for plugin in self.plugins for template in plugin.templates)
 
+    def observers(self) -> tuple[tuple[ActionObserver, PluginManifest | None], ...]:
+        """What is told about actions, each with the manifest of its plugin; None for the operator's own."""
+        return tuple((observer, plugin.manifest) for plugin in self.plugins for observer in plugin.observers)
+
     def manifest_of(self, name: str) -> PluginManifest | None:
         """The manifest of the plugin that the agent belongs to; None for the operator's own and for unknown ones."""
         found = self._agents.get(name)
         return found[1] if found else None
-
-
-class _Loader:
-    """Loads entry points one by one; what it has taken so far decides whether a name is still free."""
-
-    def __init__(self, blocked: Collection[str]) -> None:
-        self.plugins: list[LoadedPlugin] = []
-        self.failures: list[PluginFailure] = []
-        self.blocked: list[str] = []
-        self._to_block = blocked
-        self._manager = pluggy.PluginManager(hookspecs.PROJECT)
-        self._manager.add_hookspecs(hookspecs)
-
-    def load(self, entry: EntryPoint) -> None:
-        if entry.name in self._to_block or _distribution(entry) in map(_normalised, self._to_block):
-            self.blocked.append(entry.name)
-            return
-        with self._guard(entry):
-            module = entry.load()
-            with self._registered(entry.name, module):
-                self._take(entry, module)
-
-    @contextmanager
-    def _guard(self, entry: EntryPoint) -> Iterator[None]:
-        try:
-            yield
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a third party's code, which may do anything
-            text = str(error) if isinstance(error, _RefusedError) else f"{type(error).__name__}: {error}"
-            failure = PluginFailure(name=entry.name, version=_version(entry), error=text)
-            self.failures.append(failure)
-            log.warning("plugin skipped", plugin=failure.name, version=failure.version, error=failure.error)
-
-    @contextmanager
-    def _registered(self, name: str, module: Any) -> Iterator[None]:
-        if self._manager.has_plugin(name):
-            raise _RefusedError(f"the name {name!r} is taken by another plugin")
-        if self._manager.is_registered(module):
-            raise _RefusedError("another entry point names the same module")
-        try:
-            self._manager.register(module, name)
-            self._manager.check_pending()
-            yield
-        except BaseException:
-            # A wrong signature is found after pluggy has noted the plugin, so it may be there or not.
-            if self._manager.is_registered(module):
-                self._manager.unregister(module)
-            raise
-
-    def _take(self, entry: EntryPoint, module: Any) -> None:
-        if not self._manager.get_hookcallers(module):
-            raise _RefusedError("it implements no hook; is @hookimpl missing?")
-        manifest = _checked_manifest(self._call(module, "adiuva_plugin"))
-        if manifest and manifest.id in self._to_block:
-            self._manager.unregister(module)
-            self.blocked.append(entry.name)
-            return
-        if manifest and any(plugin.manifest and plugin.manifest.id == manifest.id for plugin in self.plugins):
-            raise _RefusedError(f"the plugin id {manifest.id!r} is taken")
-        agents = _checked_agents(self._call(module, "adiuva_agents"))
-        taken = [agent.name for plugin in self.plugins for agent in plugin.agents]
-        for agent in agents:
-            if agent.name in taken:
-                raise _RefusedError(f"the agent name {agent.name!r} is taken")
-            taken.append(agent.name)
-        templates = _checked_templates(self._call(module, "adiuva_templates"), agents)
-        ids = [template.id for plugin in self.plugins for template in plugin.templates]
-        ids += [template.id for template in BUILT_IN]
-        for template in templates:
-            if template.id in ids:
-                raise _RefusedError(f"the template id {template.id!r} is taken")
-            ids.append(template.id)
-        self.plugins.append(
-            LoadedPlugin(
-                name=entry.name, version=_version(entry), agents=agents, manifest=manifest, templates=templates
-            )
-        )
-
-    def _call(self, module: Any, hook: str) -> Any:
-        """What ``module`` answers to ``hook``; None if it does not implement it."""
-        if hook not in {caller.name for caller in self._manager.get_hookcallers(module) or ()}:
-            return None
-        others = [plugin for plugin in self._manager.get_plugins() if plugin is not module]
-        caller: Callable[[], list[Any]] = self._manager.subset_hook_caller(hook, others)
-        answers = caller()
-        if not answers:
-            raise _RefusedError(f"{hook} returned None")
-        return answers[0]
-
-
-def _checked_manifest(answer: Any) -> PluginManifest | None:
-    if answer is not None and not isinstance(answer, PluginManifest):
-        raise _RefusedError(f"adiuva_plugin returned {type(answer).__name__}, not a PluginManifest")
-    return answer
-
-
-def _checked_agents(answer: Any) -> tuple[Agent, ...]:
-    if answer is None:
-        return ()
-    if not isinstance(answer, list | tuple):
-        raise _RefusedError(f"adiuva_agents returned {type(answer).__name__}, not a list of agents")
-    for agent in answer:
-        _check_agent(agent)
-    return tuple(answer)
-
-
-def _checked_templates(answer: Any, agents: Collection[Agent]) -> tuple[PromptTemplate, ...]:
-    if answer is None:
-        return ()
-    if not isinstance(answer, list | tuple):
-        raise _RefusedError(f"adiuva_templates returned {type(answer).__name__}, not a list of templates")
-    names = {agent.name for agent in agents}
-    for template in answer:
-        if not isinstance(template, PromptTemplate):
-            raise _RefusedError(
-                f"adiuva_templates returned a list with {type(template).__name__}, which is no PromptTemplate"
-            )
-        if template.agent not in names:
-            raise _RefusedError(f"the template {template.id!r} is for {template.agent!r}, no agent of this module")
-    return tuple(answer)
-
-
-def _check_agent(agent: Any) -> None:
-    if isinstance(agent, type) and issubclass(agent, Agent):
-        raise _RefusedError(f"adiuva_agents returned the class {agent.__name__}; return {agent.__name__}()")
-    if not isinstance(agent, Agent):
-        raise _RefusedError(f"adiuva_agents returned a list with {type(agent).__name__}, which is no Agent")
-    for text in ("name", "description", "instructions"):
-        value = getattr(agent, text, None)
-        if not isinstance(value, str) or not value.strip():
-            raise _RefusedError(f"{type(agent).__name__}.{text} must be a text that is not empty")
-    if not _NAME.fullmatch(agent.name):
-        raise _RefusedError(f"the agent name {agent.name!r} must be like 'garden_agent', 64 characters at most")
-    for name, tool in agent.tools().items():
-        if not isinstance(tool, Tool):
-            raise _RefusedError(f"{type(agent).__name__}.tools() has {name!r}, which is no Tool")
-
-
-def _distribution(entry: EntryPoint) -> str:
-    return _normalised(entry.dist.name) if entry.dist else ""
-
-
-def _normalised(distribution: str) -> str:
-    return re.sub(r"[-_.]+", "-", distribution).lower()
-
-
-def _version(entry: EntryPoint) -> str:
-    return entry.dist.version if entry.dist else ""
-
-
-def _load_order(entry: EntryPoint) -> tuple[bool, str, str]:
-    distribution = _distribution(entry)
-    return distribution not in FIRST_PARTY, distribution, entry.name

@@ -53,6 +53,10 @@ class Rights:
         needed = Permission.READ_TASKS if name in _OF_TASKS else permission_of(name, writes=False)
         return needed is None or self._cover([needed])
 
+    def knows(self, name: str) -> bool:
+        """Whether it may hear of an action of this name: for a plugin, one of a kind that it may read."""
+        return self.granted is None or (permission_of(name, writes=False) is not None and self.sees(name))
+
     def context(self, data: dict[str, Any]) -> dict[str, Any]:
         """The part of a request's context that it may read. Other plugins' settings are never in it."""
         if self.granted is None:
@@ -78,12 +82,12 @@ class Rights:
         if self._cover(reach):
             return dict(result)
         actions = result.get("actions")
-        seen = [action for action in actions if self._knows(action)] if isinstance(actions, list) else []
+        seen = [
+            action
+            for action in (actions if isinstance(actions, list) else [])
+            if isinstance(action, dict) and self.knows(str(action.get("action")))
+        ]
         return {**result, "response": "", "actions": seen}
-
-    def _knows(self, action: Any) -> bool:
-        name = str(action.get("action")) if isinstance(action, dict) else ""
-        return permission_of(name, writes=False) is not None and self.sees(name)
 
     def _cover(self, needed: Iterable[Permission]) -> bool:
         return self.granted is None or self.granted.issuperset(needed)

@@ -6,11 +6,12 @@ from typing import Any
 
 import structlog
 from aiohttp import web
-from attrs import frozen
+from attrs import field, frozen
 
 from adiuva.billing.tiers import models_open_to, require_agent, require_feature, require_model_choice
 from adiuva.chat.messages import ChatJob, ChatResult, HistoryEntry
 from adiuva.chat.models import ChatRequest
+from adiuva.chat.observers import Observers
 from adiuva.chat.outgoing import clean_result
 from adiuva.chat.plans.models import wire_plan
 from adiuva.chat.plans.planner import Plans
@@ -26,6 +27,7 @@ from adiuva.errors import (
     ValidationFailedError,
 )
 from adiuva.runtime import ActorRef, Session
+from adiuva.sdk import Tool
 from adiuva.web.access import Principal
 
 EVENTS_BUFFERED = 8  # of one answer; a model's text may come in pieces of 64 KiB and more
@@ -42,6 +44,7 @@ class Chat:
     router_model: str
     deadline_seconds: float
     sanitizer: Sanitizer
+    observers: Observers = field(factory=Observers)
 
     def job(self, request: ChatRequest, principal: Principal, *, stream: bool) -> ChatJob:
         """The job that ``request`` asks for.
@@ -54,7 +57,7 @@ class Chat:
         return ChatJob(
             message=request.message,
             agents=agents,
-            open_agents=() if agents else self._open_agents(principal),
+            open_agents=() if agents else self.open_agents(principal),
             context=request.context,
             history=tuple(HistoryEntry(role=entry.role, content=entry.content) for entry in request.history),
             model=self._chosen_model(request, principal),
@@ -90,7 +93,9 @@ class Chat:
                 )
         except AdiuvaError as error:
             raise self.clean_error(error) from None
-        return clean_result(self.sanitizer, result)
+        result = clean_result(self.sanitizer, result)
+        self.observers.tell(principal, job.context, result.actions)
+        return result
 
     def clean_error(self, error: Exception) -> Exception:
         """The error as it may go out: what an agent raises may quote its prompt."""
@@ -99,7 +104,10 @@ class Chat:
         return error
 
     def session(self, job: ChatJob, principal: Principal) -> Session:
-        """The answer as a stream of events, not sanitized yet; see `session_result` for its end."""
+        """The answer as a stream of events, not sanitized yet; see `session_result` for its end.
+
+        Whoever passes the events on tells ``observers`` about the actions that went out.
+        """
         return self.orchestrator.stream(
             job,
             user=str(principal.user_id),
@@ -115,12 +123,23 @@ class Chat:
             {
                 "name": agent.name,
                 "description": agent.description,
-                "tools": list(self._rights(principal, agent.name).tools(agent.tools())),
+                "tools": list(self.tools_of(principal, agent.name)),
                 "available": self._open(principal, agent.name),
             }
             for agent in self.registry.list_agents()
             if self._has(principal, agent.name)
         ]
+
+    def open_agents(self, principal: Principal) -> tuple[str, ...]:
+        """The names of the agents that the user may talk to."""
+        return tuple(
+            name for name in self.registry.names() if self._has(principal, name) and self._open(principal, name)
+        )
+
+    def tools_of(self, principal: Principal, agent: str) -> dict[str, Tool]:
+        """The tools of an agent as far as the user's rights reach."""
+        found = self.registry.get(agent)
+        return {} if found is None else self._rights(principal, agent).tools(found.tools())
 
     def models_for(self, tier: str) -> list[dict[str, Any]]:
         """Every model that clients may ask for, and whether ``tier`` may."""
@@ -142,11 +161,6 @@ class Chat:
         for name in names:
             self._require_tier(principal, name)
         return names
-
-    def _open_agents(self, principal: Principal) -> tuple[str, ...]:
-        return tuple(
-            name for name in self.registry.names() if self._has(principal, name) and self._open(principal, name)
-        )
 
     def _has(self, principal: Principal, agent: str) -> bool:
         """Whether there is such an agent for this user: a plugin's is there for those who have installed it."""

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import orjson
 import structlog
-from aiohttp import WSMessage, WSMsgType, hdrs, web
+from aiohttp import WSMessage, WSMsgType, web
 
 from adiuva import clock
 from adiuva.auth.service import AUTH, Auth
@@ -25,12 +25,12 @@ from adiuva.errors import (
     GoingAwayError,
     InvalidRequestError,
     InvalidTokenError,
-    OriginNotAllowedError,
     OverloadedError,
     UnauthorizedError,
 )
 from adiuva.web import problems, wire
 from adiuva.web.access import AUTHENTICATOR, PRINCIPAL, Principal, bearer_token
+from adiuva.web.cors import require_origin
 from adiuva.web.keys import LIMITER, SETTINGS
 from adiuva.web.limits import Limiter
 
@@ -47,7 +47,7 @@ CLOSE_UNSUPPORTED: Final = 1003
 
 async def open_stream(request: web.Request) -> web.WebSocketResponse:
     """Open the socket of whoever the ticket or token names, and serve it until it closes."""
-    _check_origin(request)
+    require_origin(request)
     principal = await _authenticate(request)
     request[PRINCIPAL] = principal  # for the log
     socket = ChatSocket(request, principal)
@@ -55,14 +55,6 @@ async def open_stream(request: web.Request) -> web.WebSocketResponse:
     with request.app[SOCKETS].watching(socket):
         await socket.run()
     return socket.ws
-
-
-def _check_origin(request: web.Request) -> None:
-    origin = request.headers.get(hdrs.ORIGIN)
-    own = {f"http://{request.host}", f"https://{request.host}"}
-    if origin is None or origin in request.app[SETTINGS].cors_origins or origin in own:
-        return  # a native client sends none
-    raise OriginNotAllowedError
 
 
 async def _authenticate(request: web.Request) -> Principal:

@@ -30,6 +30,7 @@ from adiuva.sdk.context import Context
 from adiuva.sdk.convert import NonBlank
 from adiuva.sdk.errors import DefinitionError, ToolArgumentsError, ToolError
 from adiuva.sdk.hookspecs import hookimpl, hookspec
+from adiuva.sdk.observers import ActionObserver
 from adiuva.sdk.permissions import Permission
 from adiuva.sdk.plugins import PluginManifest
 from adiuva.sdk.templates import PromptTemplate
@@ -40,6 +41,7 @@ from adiuva.sdk.urls import https_url
 __all__ = [
     "UNSET",
     "Action",
+    "ActionObserver",
     "Agent",
     "Context",
     "DefinitionError",

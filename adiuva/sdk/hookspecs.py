@@ -7,6 +7,7 @@ takes time belongs into a tool. Mark an implementation with `hookimpl`.
 import pluggy
 
 from adiuva.sdk.agent import Agent
+from adiuva.sdk.observers import ActionObserver
 from adiuva.sdk.plugins import PluginManifest
 from adiuva.sdk.templates import PromptTemplate
 
@@ -43,5 +44,16 @@ def adiuva_templates() -> list[PromptTemplate]:
 
     Takes no arguments. Every module may implement it beside `adiuva_agents`; a template for an agent of another module,
     or one whose id is taken already, is refused together with the rest of its module.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def adiuva_action_observers() -> list[ActionObserver]:
+    """What is to be told about the actions of all agents. Called once, when the server starts; since 0.1.
+
+    Takes no arguments. Every module may implement it; all observers are told, each by itself, in no order. One whose
+    name is taken already is refused together with the rest of its module. Those of a module with a manifest are told
+    about users who have that plugin installed, as far as its permissions reach; others are the operator's own.
     """
     raise NotImplementedError

@@ -18,6 +18,7 @@ from adiuva import clock
 from adiuva.chat.assembly import start_chat
 from adiuva.chat.exchange import Exchange
 from adiuva.chat.models import ChatRequest
+from adiuva.chat.observers import Observers
 from adiuva.chat.registry import AgentRegistry
 from adiuva.chat.service import Chat
 from adiuva.errors import AdiuvaError
@@ -219,7 +220,15 @@ class AgentHarness:
         system, settings = ActorSystem(), Settings(chat_deadline_seconds=self.seconds)
         http = self.http or aiohttp.ClientSession()
         try:
-            yield await start_chat(system, settings, registry=self.registry, model=model, models=(MODEL,), http=http)
+            yield await start_chat(
+                system,
+                settings,
+                registry=self.registry,
+                model=model,
+                models=(MODEL,),
+                http=http,
+                observers=Observers(),
+            )
         finally:
             await system.stop(0)
             if http is not self.http:

@@ -25,7 +25,7 @@ _NEVER: Final = tuple(
 )
 
 
-class AddressRefusedError(OSError):
+class AddressRefusedError(PermissionError):
     """This server does not connect to that address for anybody."""
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class AddressRefusedError(OSError):
 def open_session(allowed: Collection[Network] = ()) -> aiohttp.ClientSession:
     """A session for code that works for users: public addresses only, and those in ``allowed``; no cookies are kept.
 
-    A request to any other address ends with ``aiohttp.ClientConnectorError``, whose ``os_error`` has `errno.EACCES`.
+    A request to any other address ends with ``aiohttp.ClientConnectorError``; its ``os_error`` is a `PermissionError`.
     """
 
     def make_socket(info: tuple[Any, ...]) -> socket.socket:

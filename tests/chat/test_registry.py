@@ -1,8 +1,11 @@
 """Plugins as they are found: real distributions on ``sys.path``, good ones and broken ones side by side."""
 
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import structlog
@@ -11,6 +14,7 @@ from adiuva.chat.registry import AgentRegistry
 from adiuva.sdk import Agent, Context, PluginManifest, tool
 
 OURS = ("checkpoint_agent", "github_agent", "note_agent", "project_agent", "task_agent", "time_agent")
+OUR_PLUGINS = ["github-sync", "slack-notifier", "time-tracker"]
 Install = Callable[..., None]
 
 
@@ -92,7 +96,7 @@ def test_a_plugin_without_agents_is_a_plugin_too(install: Install) -> None:
     install("bare", 'from adiuva.sdk import *\n@hookimpl\ndef adiuva_plugin():\n    return PluginManifest(id="bare")')
     registry = AgentRegistry.load()
     assert registry.names() == OURS
-    assert [plugin.manifest.id for plugin in registry.plugins if plugin.manifest] == ["bare"]
+    assert [plugin.manifest.id for plugin in registry.plugins if plugin.manifest] == [*OUR_PLUGINS, "bare"]
 
 
 BROKEN = {
@@ -118,6 +122,7 @@ BROKEN = {
         "PluginValidationError: Plugin 'wrong_signature' for hook 'adiuva_agents'",
     ),
     "hook_raises": (module("raising_agent", returns="1 / 0"), "ZeroDivisionError: division by zero"),
+    "kills": ("raise KeyboardInterrupt", "KeyboardInterrupt: "),
     "returns_none": (module("none_agent", returns="None"), "adiuva_agents returned None"),
     "returns_one": (module("one_agent", returns="It()"), "adiuva_agents returned It, not a list of agents"),
     "returns_class": (module("class_agent", returns="[It]"), "adiuva_agents returned the class It; return It()"),
@@ -316,3 +321,90 @@ def test_a_module_with_a_wrong_template_is_left_out(install: Install, returns: s
     assert registry.get("garden_agent") is None
     assert failures(registry)["garden"].startswith(error)
     assert registry.names() == OURS
+
+
+OBSERVER = """
+class Watcher(ActionObserver):
+    name = {name!r}
+
+    async def observe(self, actions, ctx):
+        pass
+
+@hookimpl
+def adiuva_action_observers():
+    return {returns}
+"""
+
+
+def with_observer(name: str = "watcher", returns: str = "[Watcher()]") -> str:
+    return module("garden_agent", extra=OBSERVER.format(name=name, returns=returns))
+
+
+def test_observers_come_with_the_manifest_of_their_module(install: Install) -> None:
+    hook = '@hookimpl\ndef adiuva_plugin():\n    return PluginManifest(id="garden")'
+    install("garden", with_observer() + hook)
+    found = {observer.name: manifest for observer, manifest in AgentRegistry.load().observers()}
+    assert found["watcher"] == PluginManifest(id="garden")
+    assert found.keys() == {"watcher", "slack_notifier"}
+
+
+@pytest.mark.parametrize(
+    "source, error",
+    [
+        (with_observer(returns="5"), "adiuva_action_observers returned int, not a list of observers"),
+        (with_observer(returns="[5]"), "adiuva_action_observers returned a list with int, which is no ActionObserver"),
+        (with_observer(returns="[Watcher]"), "adiuva_action_observers returned a list with type, which is no"),
+        (with_observer(returns="None"), "adiuva_action_observers returned None"),
+        (with_observer(name="A b"), "the observer name 'A b' must be like 'garden_diary'"),
+        (with_observer(name=""), "the observer name '' must be like 'garden_diary'"),
+        (with_observer(name="slack_notifier"), "the observer name 'slack_notifier' is taken"),
+        (with_observer(returns="[Watcher(), Watcher()]"), "the observer name 'watcher' is taken"),
+        (with_observer().replace("async def", "def"), "Watcher.observe must be async"),
+        (with_observer().replace("async def", "batch_seconds = 'x'\n    async def"), "Watcher.batch_seconds must be"),
+        (with_observer().replace("def adiuva_action_observers()", "def adiuva_action_observers(app)"), "PluginValid"),
+    ],
+)
+def test_a_module_with_a_wrong_observer_is_left_out(install: Install, source: str, error: str) -> None:
+    install("garden", source)
+    registry = AgentRegistry.load()
+    assert registry.get("garden_agent") is None
+    assert failures(registry)["garden"].startswith(error)
+    assert registry.names() == OURS
+
+
+SLOW = "import threading\nthreading.Event().wait(60)\n"
+
+
+def test_a_module_that_takes_too_long_to_import_does_not_hold_the_start(install: Install) -> None:
+    install("early", module("early_agent"))
+    install("slow", SLOW + module("slow_agent"))
+    install("swift", module("swift_agent"))
+    started = time.monotonic()
+    registry = AgentRegistry.load(seconds=0.5)
+    assert time.monotonic() - started < 10
+    assert failures(registry) == {"slow": "it took longer than 0.5 s to load"}
+    assert {"early_agent", "swift_agent", *OURS} == set(registry.names())
+
+
+def test_a_hook_that_takes_too_long_is_one_that_fails(install: Install) -> None:
+    install("slow", module("slow_agent", returns="__import__('threading').Event().wait(60)"))
+    assert failures(AgentRegistry.load(seconds=0.5)) == {"slow": "it took longer than 0.5 s to load"}
+
+
+def test_what_loads_later_than_its_time_brings_nothing(install: Install) -> None:
+    source = "import plugin_gate\nplugin_gate.opened.wait()\n" + module("late_agent") + "plugin_gate.done.set()\n"
+    gate = ModuleType("plugin_gate")
+    vars(gate).update(opened=threading.Event(), done=threading.Event())
+    sys.modules["plugin_gate"] = gate
+    install("late", source)
+    registry = AgentRegistry.load(seconds=0.2)
+    gate.opened.set()
+    assert gate.done.wait(10)
+    assert registry.get("late_agent") is None
+    assert failures(registry).keys() == {"late"}
+
+
+def test_nobody_takes_the_id_of_one_of_our_plugins(install: Install) -> None:
+    hook = '@hookimpl\ndef adiuva_plugin():\n    return PluginManifest(id="github-sync")'
+    install("aaa", module("aaa_agent", extra=hook), distribution="aaa")
+    assert failures(AgentRegistry.load()) == {"aaa": "the plugin id 'github-sync' is taken"}

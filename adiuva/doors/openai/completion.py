@@ -83,6 +83,7 @@ class CompletionStream:
                 await self._send({"content": text})
         finally:
             outgoing.end()  # reports what was taken out, of an answer that broke off too
+            self.chat.observers.tell(principal, job.context, outgoing.actions)
         await self._send({}, finish=_finish(len(outgoing.actions)))
         if self.include_usage:
             await self.events.send(self._chunk([], usage=_usage(result.usage)))

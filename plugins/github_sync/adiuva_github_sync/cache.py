@@ -9,10 +9,12 @@ import secrets
 import time
 from collections import OrderedDict
 from hashlib import blake2b
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define, field, frozen
-from nacl.secret import SecretBox
+
+if TYPE_CHECKING:
+    from nacl.secret import SecretBox
 
 MAX_ENTRY_BYTES: Final = 512 * 1024
 MAX_BYTES: Final = 16 * 1024 * 1024
@@ -86,7 +88,9 @@ class Cache:
         if (entry := self._entries.pop(key, None)) is not None:
             self._bytes -= len(entry.sealed)
 
-    def _box(self, token: str) -> SecretBox:
+    def _box(self, token: str) -> "SecretBox":
+        from nacl.secret import SecretBox  # not before it is needed: the server is to start fast
+
         return SecretBox(self._digest(b"seal", token, ""))
 
     def _digest(self, purpose: bytes, token: str, text: str) -> bytes:
