@@ -31,8 +31,8 @@ format: .venv/developing        ## mend what can be mended by itself
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
 lock: .venv/developing          ## write the lock files anew; ARGS=--upgrade for newer versions
-	$(BIN)/uv pip compile $(LOCK) $(ARGS) --extra build --output-file requirements.lock setup.cfg
-	$(BIN)/uv pip compile $(LOCK) $(ARGS) --all-extras --constraint requirements.lock --output-file requirements-dev.lock setup.cfg
+	$(BIN)/uv pip compile $(LOCK) $(ARGS) --all-extras --output-file requirements-dev.lock setup.cfg
+	$(BIN)/uv pip compile $(LOCK) $(ARGS) --extra build --constraint requirements-dev.lock --output-file requirements.lock setup.cfg
 clean:                          ## everything that was made here; data folders are elsewhere
 	rm -rf .venv build dist *.egg-info agents/*/build agents/*/*.egg-info plugins/*/build plugins/*/*.egg-info .*_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -7,9 +7,19 @@ import aiohttp
 from aiohttp import web
 
 from adiuva import health
+from adiuva.account import handlers as account_handlers
+from adiuva.account.places import VectorsPlace
+from adiuva.account.service import ACCOUNTS, Accounts
+from adiuva.audit import handlers as audit_handlers
 from adiuva.auth import handlers as auth_handlers
 from adiuva.auth.service import AUTH, Auth
+from adiuva.auth.socket_watch import SOCKETS, SocketWatch
+from adiuva.backup import handlers as backup_handlers
+from adiuva.backup.service import BACKUPS, Backups
 from adiuva.billing import handlers as billing_handlers
+from adiuva.billing.purchases.service import PURCHASES
+from adiuva.billing.service import BILLING, Billing
+from adiuva.blobs.build import build_blob_store
 from adiuva.chat import handlers as chat_handlers
 from adiuva.chat.assembly import start_chat
 from adiuva.chat.batches import handlers as batch_handlers
@@ -21,14 +31,30 @@ from adiuva.chat.observers import Observers
 from adiuva.chat.plans import handlers as plan_handlers
 from adiuva.chat.registry import AgentRegistry
 from adiuva.chat.service import CHAT
-from adiuva.chat.socket_watch import SOCKETS, SocketWatch
 from adiuva.database import Database
 from adiuva.doors.mcp import handlers as mcp_handlers
 from adiuva.doors.openai import handlers as openai_handlers
 from adiuva.llm import build_model, model_names
 from adiuva.llm.protocol import Model
+from adiuva.marketplace import handlers as marketplace_handlers
+from adiuva.marketplace.packages.service import PACKAGES, Packages
+from adiuva.marketplace.review import REVIEWS, Reviews
+from adiuva.marketplace.service import MARKETPLACE, Marketplace, remove_refunded
 from adiuva.runtime import ActorSystem
 from adiuva.settings import Settings
+from adiuva.storage import handlers as storage_handlers
+from adiuva.storage.batch import handlers as record_batch_handlers
+from adiuva.storage.batch.service import BATCH, Batch
+from adiuva.storage.changes import handlers as change_handlers
+from adiuva.storage.changes.feed import FEED, Feed
+from adiuva.storage.housekeeping.housekeeper import HOUSEKEEPER, Housekeeper
+from adiuva.storage.keys import BLOBS, UPLOADS
+from adiuva.storage.ranges import RANGES, Ranges
+from adiuva.storage.service import RECORDS, Records
+from adiuva.storage.uploads.service import Uploads
+from adiuva.vectors import handlers as vector_handlers
+from adiuva.vectors.build import build_vector_store
+from adiuva.vectors.service import VECTORS, Vectors
 from adiuva.web import cors, middleware, outbound
 from adiuva.web.access import AUTHENTICATOR
 from adiuva.web.keys import DATABASE, LIMITER, SETTINGS
@@ -55,15 +81,24 @@ def create_app(
     middleware.install(app)
     if model is not None:
         app[MODEL] = model
-    app.cleanup_ctx.extend([_limiter, _database, _auth, _http, _model, _actors, _batches, _sockets])
+    app.cleanup_ctx.extend([_limiter, _database, _auth, _billing, _http, _blobs, _storage, _marketplace, _vectors])
+    app.cleanup_ctx.extend([_accounts, _model, _actors, _batches, _sockets])
     app.on_shutdown.append(_say_goodbye)
     for routes in (
         health.ROUTES,
         auth_handlers.ROUTES,
+        audit_handlers.ROUTES,
+        account_handlers.ROUTES,
         billing_handlers.ROUTES,
         chat_handlers.ROUTES,
         batch_handlers.ROUTES,
         plan_handlers.ROUTES,
+        marketplace_handlers.ROUTES,
+        storage_handlers.ROUTES,
+        record_batch_handlers.ROUTES,
+        change_handlers.ROUTES,
+        backup_handlers.ROUTES,
+        vector_handlers.ROUTES,
     ):
         register(app, API, routes)
     register(app, OPENAI, openai_handlers.ROUTES)
@@ -92,10 +127,74 @@ async def _auth(app: web.Application) -> AsyncIterator[None]:
     app[AUTH].close()
 
 
+async def _billing(app: web.Application) -> AsyncIterator[None]:
+    billing = app[BILLING] = Billing(
+        settings=app[SETTINGS], database=app[DATABASE], prefix=API, on_refunded=remove_refunded
+    )
+    app[PURCHASES] = billing.purchases
+    await billing.start()
+    yield
+    await billing.stop()
+
+
+async def _marketplace(app: web.Application) -> AsyncIterator[None]:
+    app[MARKETPLACE] = Marketplace(database=app[DATABASE], purchases=app[PURCHASES])
+    app[REVIEWS] = Reviews(database=app[DATABASE])
+    app[PACKAGES] = Packages(database=app[DATABASE], uploads=app[UPLOADS])
+    yield
+
+
 async def _http(app: web.Application) -> AsyncIterator[None]:
     async with outbound.open_session(app[SETTINGS].plugin_networks) as session:
         app[HTTP] = session
         yield
+
+
+async def _vectors(app: web.Application) -> AsyncIterator[None]:
+    settings = app[SETTINGS]
+    store = build_vector_store(settings)
+    app[VECTORS] = Vectors(store, settings.vector_dimensions)
+    yield
+    await store.close()
+
+
+async def _blobs(app: web.Application) -> AsyncIterator[None]:
+    app[BLOBS] = build_blob_store(app[SETTINGS])
+    app[RANGES] = Ranges(app[BLOBS])
+    yield
+    await app[BLOBS].close()
+
+
+async def _storage(app: web.Application) -> AsyncIterator[None]:
+    uploads = app[UPLOADS] = Uploads(
+        database=app[DATABASE], blobs=app[BLOBS], lease_seconds=app[SETTINGS].upload_lease_seconds
+    )
+    app[RECORDS] = Records(database=app[DATABASE], uploads=uploads)
+    app[BATCH] = Batch(database=app[DATABASE], uploads=uploads)
+    app[BACKUPS] = Backups(database=app[DATABASE], uploads=uploads)
+    housekeeper = app[HOUSEKEEPER] = Housekeeper(
+        database=app[DATABASE], blobs=app[BLOBS], lease_seconds=app[SETTINGS].upload_lease_seconds
+    )
+    await uploads.start()
+    await housekeeper.start()
+    feed = app[FEED] = Feed(app[DATABASE].dsn)
+    await feed.start()
+    yield
+    await feed.stop()
+    await housekeeper.stop()
+    await uploads.stop()
+
+
+async def _accounts(app: web.Application) -> AsyncIterator[None]:
+    accounts = app[ACCOUNTS] = Accounts(
+        auth=app[AUTH],
+        database=app[DATABASE],
+        housekeeper=app[HOUSEKEEPER],
+        places=[VectorsPlace(app[VECTORS].store)],
+    )
+    await accounts.start()
+    yield
+    await accounts.stop()
 
 
 async def _model(app: web.Application) -> AsyncIterator[None]:
@@ -165,9 +264,16 @@ def _checks(app: web.Application) -> dict[str, health.Check]:
         await app[DATABASE].ping()
         return "ok"
 
+    async def blobs() -> str:
+        await app[BLOBS].check()
+        return "ok"
+
     async def agents() -> str:
         unready = {name: state for name, state in app[ACTORS].ready().items() if state != "ok"}
         return "; ".join(f"{name}: {state}" for name, state in unready.items()) or "ok"
 
-    files = health.folder_check(app[SETTINGS].data_dir)
-    return {"database": database, "blobs": files, "vectors": files, "agents": agents}
+    async def vectors() -> str:
+        await app[VECTORS].store.check()
+        return "ok"
+
+    return {"database": database, "blobs": blobs, "vectors": vectors, "agents": agents}

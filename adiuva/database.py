@@ -1,10 +1,10 @@
 """The way to PostgreSQL: the embedded server or the one of ``DATABASE_URL``, behind one pool."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 
 import asyncpg
 import structlog
@@ -25,6 +25,8 @@ else:
     Pool = asyncpg.Pool
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 _HERE = Path(__file__).parent
 # Installed, they are in the package; in a checkout, beside it.
@@ -201,6 +203,20 @@ class Database:
         from adiuva.migrate import apply
 
         await asyncio.to_thread(apply, self.dsn)
+
+
+def run_on(settings: Settings, work: Callable[[Connection], Awaitable[T]]) -> T:
+    """Run ``work`` in one transaction on the database of ``settings``, beside the running server: for commands."""
+
+    async def run() -> T:
+        database = await Database.connect(settings, share=True)
+        try:
+            async with database.acquire() as conn, conn.transaction():
+                return await work(conn)
+        finally:
+            await database.close()
+
+    return asyncio.run(run())
 
 
 def _embed(settings: Settings, *, share: bool) -> EmbeddedPostgres:

@@ -37,6 +37,12 @@ class BodyTimeoutError(BrokenBodyError):
     code = "request_timeout"
 
 
+class ChecksumMismatchError(InvalidRequestError):
+    """The bytes that came are not those that the checksum tells of."""
+
+    code = "checksum_mismatch"
+
+
 class ValidationFailedError(AdiuvaError):
     """The request has fields that are missing or wrong."""
 
@@ -96,6 +102,21 @@ class PaymentRequiredError(AdiuvaError):
     code = "payment_required"
 
 
+class CheckoutRequiredError(PaymentRequiredError):
+    """This has to be paid for first."""
+
+    def __init__(self, message: str | None = None, *, checkout_url: str | None = None) -> None:
+        """``checkout_url`` is where the user pays; None where paying is not possible right now."""
+        self.checkout_url = checkout_url
+        super().__init__(message)
+
+
+class QuotaExceededError(PaymentRequiredError):
+    """There is no room for this in your tier's share of storage."""
+
+    code = "quota_exceeded"
+
+
 class NotFoundError(AdiuvaError):
     """There is no such thing here."""
 
@@ -120,6 +141,12 @@ class EmailTakenError(ConflictError):
     code = "email_taken"
 
 
+class PreconditionFailedError(AdiuvaError):
+    """This is no longer what the request expects it to be."""
+
+    code = "precondition_failed"
+
+
 class PayloadTooLargeError(AdiuvaError):
     """The body is larger than this server takes."""
 
@@ -130,6 +157,17 @@ class UnsupportedMediaTypeError(AdiuvaError):
     """The body has a content type that is not taken here."""
 
     code = "unsupported_media_type"
+
+
+class RangeNotSatisfiableError(AdiuvaError):
+    """The range lies outside of what there is."""
+
+    code = "range_not_satisfiable"
+
+    def __init__(self, size: int = 0) -> None:
+        """``size`` is how many bytes there are."""
+        self.size = size
+        super().__init__()
 
 
 class RateLimitedError(AdiuvaError):
@@ -154,6 +192,30 @@ class GoingAwayError(UnavailableError):
     """The server is stopping; try again shortly."""
 
     code = "going_away"
+
+
+class BlobStoreUnavailableError(UnavailableError):
+    """The store that keeps blobs is not available right now; try again shortly."""
+
+    code = "blob_store_unavailable"
+
+
+class VectorStoreUnavailableError(UnavailableError):
+    """The store that keeps vectors is not available right now; try again shortly."""
+
+    code = "vector_store_unavailable"
+
+
+class BlobDamagedError(AdiuvaError):
+    """The stored bytes of this are not those that were stored."""
+
+    code = "blob_damaged"
+
+
+class BlobMissingError(BlobDamagedError):
+    """The stored bytes of this are missing."""
+
+    code = "blob_missing"
 
 
 class DeadlineExceededError(AdiuvaError):

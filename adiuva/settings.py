@@ -90,6 +90,7 @@ class Settings:
     trusted_proxies: tuple[Network, ...] = setting(networks, default=())
     max_json_bytes: int = setting(whole(1024, 2**30), default=2**20)
     max_blob_bytes: int = setting(whole(1, 2**40), default=2**30)
+    upload_lease_seconds: float = setting(seconds(1, 3600), default=30.0)
 
     # Accounts and sessions
     jwt_secret: str = optional(secret=True)  # in dev made once, and kept under DATA_DIR
@@ -129,8 +130,10 @@ class Settings:
     s3_region: str = optional()
     s3_endpoint_url: str = optional(_HTTP)
     qdrant_url: str = optional(_HTTP, secret=True)
+    qdrant_api_key: str = optional(secret=True)
     pinecone_api_key: str = optional(secret=True)
     pinecone_index: str = optional()
+    pinecone_api_base: str = optional(_HTTP)
     vector_dimensions: int = setting(whole(1, 8192), default=32)
 
     # Stripe; without a key no money moves

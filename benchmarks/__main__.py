@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 HERE = Path(__file__).parent
-NAMES = ("actors", "auth_me", "startup", "chat", "sanitizer")
+NAMES = ("actors", "auth_me", "startup", "chat", "sanitizer", "private_search", "blobs")
 
 
 def main() -> None:

@@ -1,3 +1,3 @@
 """What all tests share."""
 
-pytest_plugins = ["adiuva.testing.postgres", "adiuva.testing.redis", "adiuva.testing.serving"]
+pytest_plugins = ["adiuva.testing.postgres", "adiuva.testing.redis", "adiuva.testing.s3", "adiuva.testing.serving"]

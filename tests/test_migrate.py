@@ -27,13 +27,14 @@ async def connected(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Recor
 
 
 async def ours(url: str) -> set[tuple[str, str]]:
-    """Every table, index, type and constraint that is not yoyo's."""
+    """Every table, index, type, constraint and function that is not yoyo's."""
     async with connected(url) as connection:
         rows = await connection.fetch(
             """
             SELECT 'relation', relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace
             UNION SELECT 'type', typname FROM pg_type WHERE typnamespace = 'public'::regnamespace
             UNION SELECT 'constraint', conname FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+            UNION SELECT 'function', proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace
             """
         )
     return {(kind, name) for kind, name in rows if "yoyo" not in name}
@@ -79,7 +80,7 @@ async def test_the_seed_tables_and_enums_are_there(database_url: str) -> None:
         )
         assert {row["typname"]: row["labels"] for row in enums} == {
             "billing_tier": ["free", "pro", "power", "team"],
-            "plugin_status": ["pending_review", "approved", "rejected"],
+            "plugin_status": ["pending_review", "approved", "rejected", "withdrawn", "suspended"],
             "review_decision": ["approved", "rejected"],
         }
         plugins = await connection.fetch("SELECT name, price_cents, currency, status FROM plugins ORDER BY price_cents")

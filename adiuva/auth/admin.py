@@ -1,8 +1,7 @@
 """``adiuva admin``: what an operator does to accounts, beside the running server and on its database."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,8 +12,6 @@ from adiuva.tiers import TIER_NAMES
 if TYPE_CHECKING:
     from adiuva.auth.models import User
     from adiuva.database import Connection
-
-T = TypeVar("T")
 
 
 @click.group()
@@ -28,7 +25,7 @@ def grant(email: str) -> None:
     """Make the user with this address an admin."""
     from adiuva.auth import queries
 
-    _expect(email, _run(Settings.load(), lambda conn: queries.set_admin(conn, _address(email), is_admin=True)))
+    _change(email, "user.grant_admin", lambda conn, address: queries.set_admin(conn, address, is_admin=True))
     click.echo(f"{email} is an admin now.")
 
 
@@ -38,7 +35,7 @@ def revoke(email: str) -> None:
     """Make the user with this address an ordinary one again."""
     from adiuva.auth import queries
 
-    _expect(email, _run(Settings.load(), lambda conn: queries.set_admin(conn, _address(email), is_admin=False)))
+    _change(email, "user.revoke_admin", lambda conn, address: queries.set_admin(conn, address, is_admin=False))
     click.echo(f"{email} is no admin now.")
 
 
@@ -49,7 +46,7 @@ def set_tier(email: str, tier: str) -> None:
     """Give the user with this address a tier, without a payment."""
     from adiuva.auth import queries
 
-    _expect(email, _run(Settings.load(), lambda conn: queries.set_tier(conn, _address(email), tier)))
+    _change(email, "user.set_tier", lambda conn, address: queries.set_tier(conn, address, tier), tier=tier)
     click.echo(f"{email} has the tier {tier} now.")
 
 
@@ -57,9 +54,10 @@ def set_tier(email: str, tier: str) -> None:
 def list_users() -> None:
     """List all users: address, tier, role, and the day they registered."""
     from adiuva.auth import queries
+    from adiuva.database import run_on
 
     settings = Settings.load()
-    users = _run(settings, queries.list_users)
+    users = run_on(settings, queries.list_users)
     if not users:
         click.echo("There are no users yet.")
     width = max((len(user.email) for user in users), default=0)
@@ -72,27 +70,21 @@ def _line(user: "User", width: int, default_tier: str) -> str:
     return f"{user.email:<{width}}  {user.tier or default_tier:<5}  {role:<5}  {user.created_at:%Y-%m-%d}"
 
 
-def _run(settings: Settings, work: "Callable[[Connection], Awaitable[T]]") -> T:
-    from adiuva.database import Database
-
-    async def run() -> T:
-        database = await Database.connect(settings, share=True)
-        try:
-            async with database.acquire() as conn:
-                return await work(conn)
-        finally:
-            await database.close()
-
-    return asyncio.run(run())
-
-
-def _address(text: str) -> str:
+def _change(email: str, action: str, change: "Callable[[Connection, str], Awaitable[bool]]", **details: str) -> None:
+    """Change the account with this address, and write it down, both or neither."""
+    from adiuva.audit import queries as audit
+    from adiuva.audit.models import Actor
     from adiuva.auth.models import normal_email
+    from adiuva.database import run_on
 
-    return normal_email(text) or text
+    address = normal_email(email) or email
 
+    async def work(conn: "Connection") -> bool:
+        found = await change(conn, address)
+        if found:
+            await audit.append(conn, Actor.at_the_command_line(), action, address, details)
+        return found
 
-def _expect(email: str, found: bool) -> None:
-    if not found:
+    if not run_on(Settings.load(), work):
         message = f"Nobody is registered as {email}."
         raise NotFoundError(message)

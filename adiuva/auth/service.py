@@ -134,6 +134,17 @@ class Auth:
                 raise InvalidCredentialsError
             await queries.revoke_other_logins(conn, user_id=principal.user_id, login_id=principal.login_id)
 
+    async def confirm(self, principal: Principal, password: str) -> None:
+        """See that whoever is logged in knows the password.
+
+        Raises:
+            InvalidCredentialsError: it is wrong.
+        """
+        async with self._database.acquire() as conn:
+            password_hash = await queries.find_password_hash(conn, principal.user_id)
+        if not await self._passwords.verify(password, password_hash):
+            raise InvalidCredentialsError
+
     async def authenticate(self, token: str) -> Principal:
         """The principal of an access token.
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from adiuva.errors import TierRequiredError
+from adiuva.errors import PaymentRequiredError, TierRequiredError
 from adiuva.tiers import FREE_AGENTS, TIERS
 
 Feature = Literal["batch_builder", "marketplace", "sso"]
@@ -41,3 +41,9 @@ def require_model_choice(tier: str) -> None:
     """Raise `TierRequiredError` unless ``tier`` may choose a model."""
     if not models_open_to(tier):
         raise TierRequiredError(f"Choosing a model is not part of the {tier} tier.")
+
+
+def require_storage(tier: str) -> None:
+    """Raise `PaymentRequiredError` unless ``tier`` has room for anything."""
+    if TIERS[tier].storage_bytes == 0:
+        raise PaymentRequiredError(f"Storage is not part of the {tier} tier.")

@@ -16,11 +16,12 @@ from aiohttp import WSMessage, WSMsgType, web
 
 from adiuva import clock
 from adiuva.auth.service import AUTH, Auth
+from adiuva.auth.socket_watch import SOCKETS
+from adiuva.auth.sockets import CLOSE_GOING_AWAY, CLOSE_UNAUTHORIZED, socket_principal
 from adiuva.chat.exchange import Exchange
 from adiuva.chat.messages import ChatJob
 from adiuva.chat.models import ChatRequest
 from adiuva.chat.service import CHAT, Chat
-from adiuva.chat.socket_watch import SOCKETS
 from adiuva.errors import (
     GoingAwayError,
     InvalidRequestError,
@@ -29,8 +30,7 @@ from adiuva.errors import (
     UnauthorizedError,
 )
 from adiuva.web import problems, wire
-from adiuva.web.access import AUTHENTICATOR, PRINCIPAL, Principal, bearer_token
-from adiuva.web.cors import require_origin
+from adiuva.web.access import PRINCIPAL, Principal
 from adiuva.web.keys import LIMITER, SETTINGS
 from adiuva.web.limits import Limiter
 
@@ -40,29 +40,18 @@ MAX_FRAME_BYTES: Final = 1024 * 1024
 MAX_WAITING: Final = 8
 MAX_WAITING_CHARACTERS: Final = 2 * 1024 * 1024
 LEAVE_SECONDS: Final = 3.0  # what a client has to take its leave
-CLOSE_UNAUTHORIZED: Final = 4401
-CLOSE_GOING_AWAY: Final = 1001
 CLOSE_UNSUPPORTED: Final = 1003
 
 
 async def open_stream(request: web.Request) -> web.WebSocketResponse:
     """Open the socket of whoever the ticket or token names, and serve it until it closes."""
-    require_origin(request)
-    principal = await _authenticate(request)
+    principal = await socket_principal(request)
     request[PRINCIPAL] = principal  # for the log
     socket = ChatSocket(request, principal)
     await socket.prepare(request)
     with request.app[SOCKETS].watching(socket):
         await socket.run()
     return socket.ws
-
-
-async def _authenticate(request: web.Request) -> Principal:
-    if ticket := request.query.get("ticket"):
-        return await request.app[AUTH].redeem_ticket(ticket)
-    if token := request.query.get("token"):
-        return await request.app[AUTHENTICATOR](token)
-    return await request.app[AUTHENTICATOR](bearer_token(request))
 
 
 class ChatSocket:

@@ -39,7 +39,8 @@ class DirectLane:
                 connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                trust_env=bool(getproxies()),  # looked up per call, and rarely there
+                # Looked up for each call, which takes longer than the call; NO_PROXY alone names no proxy.
+                trust_env=bool(getproxies().keys() - {"no"}),
                 headers={"Accept-Encoding": "identity"},  # small chunks gain nothing from being unpacked
             )
 

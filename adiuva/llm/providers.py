@@ -115,13 +115,20 @@ class Endpoints:
     environ: Mapping[str, str] = field(repr=False)
     model: str = ""
     api_base: str = ""
+    _found: dict[str, Endpoint] = field(factory=dict, init=False, repr=False)
 
     def find(self, model: str) -> Endpoint:
-        """The endpoint for OpenAI's wire.
+        """The endpoint for OpenAI's wire, as the environment had it when it was first asked for.
 
         Raises:
             ProviderFault: the table does not know the provider, or there is no key or address for it.
         """
+        endpoint = self._found.get(model)
+        if endpoint is None:
+            endpoint = self._found[model] = self._find(model)
+        return endpoint
+
+    def _find(self, model: str) -> Endpoint:
         prefix, name = split_model(model)
         provider = PROVIDERS.get(prefix)
         if provider is None:

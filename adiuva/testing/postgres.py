@@ -6,7 +6,9 @@ first that needs it starts it, the last one stops it.
 
 import fcntl
 import os
+import shutil
 import signal
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
@@ -20,8 +22,32 @@ from adiuva.database import Database
 from adiuva.embedded import EmbeddedPostgres
 from adiuva.settings import Settings
 
+_OWN_FOLDER = pytest.StashKey[Path]()
+
 # Nothing here has to survive a crash.
 _FAST = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_connections": "300"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Give a run of root's a folder for temporary files of its own, if no other is given.
+
+    PostgreSQL refuses root and runs as another user, who has to pass through the folders above its own. pytest's usual
+    one is shared by all runs of a user, and each that starts closes it to others again: so it would end the servers of
+    those that are under way.
+    """
+    is_worker = hasattr(config, "workerinput")
+    if os.name == "posix" and os.geteuid() == 0 and not is_worker and config.option.basetemp is None:
+        config.option.basetemp = tempfile.mkdtemp(prefix="adiuva-tests-")
+        config.stash[_OWN_FOLDER] = Path(config.option.basetemp)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Remove that folder, unless there may be something to see in it."""
+    folder = session.config.stash.get(_OWN_FOLDER, None)
+    if folder is not None and exitstatus == pytest.ExitCode.OK:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -36,13 +36,13 @@ class Page:
         return {"items": items, "page": self.number, "limit": self.limit, "total": total}
 
 
-def read_page(request: web.Request) -> Page:
-    """The page that the query asks for.
+def read_page(request: web.Request, *, limit: int = DEFAULT_LIMIT) -> Page:
+    """The page that the query asks for; of ``limit`` items, where it does not say of how many.
 
     Raises:
         ValidationFailedError: ``page`` or ``limit`` is no number, or out of bounds.
     """
-    values = {"page": 1, "limit": DEFAULT_LIMIT}
+    values = {"page": 1, "limit": limit}
     faults = []
     for name, highest in (("page", 10**9), ("limit", MAX_LIMIT)):
         text = request.query.get(name)

@@ -26,10 +26,13 @@ STATUS: dict[type[errors.AdiuvaError], int] = {
     errors.NotFoundError: 404,
     errors.MethodNotAllowedError: 405,
     errors.ConflictError: 409,
+    errors.PreconditionFailedError: 412,
     errors.PayloadTooLargeError: 413,
     errors.UnsupportedMediaTypeError: 415,
+    errors.RangeNotSatisfiableError: 416,
     errors.ValidationFailedError: 422,
     errors.RateLimitedError: 429,
+    errors.BlobDamagedError: 502,
     errors.LlmUnavailableError: 502,
     errors.UnavailableError: 503,
     errors.DeadlineExceededError: 504,
@@ -68,6 +71,8 @@ def problem(error: BaseException, request_id: str) -> web.Response:
         response.force_close()  # nobody knows where the next request would begin
     if status == HTTPStatus.UNAUTHORIZED:
         response.headers[hdrs.WWW_AUTHENTICATE] = "Bearer"
+    if isinstance(known, errors.RangeNotSatisfiableError):
+        response.headers[hdrs.CONTENT_RANGE] = f"bytes */{known.size}"
     retry_after = known.retry_after
     if retry_after is None and status == HTTPStatus.SERVICE_UNAVAILABLE:
         retry_after = _RETRY_AFTER
@@ -126,6 +131,8 @@ def _aiohttp_problem(error: web.HTTPException, request_id: str) -> web.Response:
 
 
 def _faults(error: errors.AdiuvaError) -> dict[str, Any]:
+    if isinstance(error, errors.CheckoutRequiredError) and error.checkout_url:
+        return {"checkout_url": error.checkout_url}
     if not isinstance(error, errors.ValidationFailedError):
         return {}
     return {"errors": [{"field": field, "message": message} for field, message in error.errors]}

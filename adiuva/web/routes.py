@@ -118,7 +118,13 @@ async def _expect(request: web.Request) -> web.StreamResponse | None:
     return None
 
 
-async def read_json(request: web.Request, cls: type[T], *, max_bytes: int | None = None) -> T:
+async def read_json(
+    request: web.Request,
+    cls: type[T],
+    *,
+    max_bytes: int | None = None,
+    read: Callable[[type[T], bytes], T] = wire.read,
+) -> T:
     """The request's JSON body as a ``cls``; ``max_bytes`` takes the place of ``MAX_JSON_BYTES``.
 
     Raises:
@@ -132,7 +138,12 @@ async def read_json(request: web.Request, cls: type[T], *, max_bytes: int | None
         raise UnsupportedMediaTypeError
     if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
         raise UnsupportedMediaTypeError("The body is compressed, which is not taken here.")
-    return wire.read(cls, await _read_body(request, max_bytes or request.app[SETTINGS].max_json_bytes))
+    return read(cls, await _read_body(request, max_bytes or request.app[SETTINGS].max_json_bytes))
+
+
+async def read_bytes(request: web.Request) -> bytes:
+    """The request's body as it is, at most ``MAX_JSON_BYTES`` of it; see `read_json` for the errors."""
+    return await _read_body(request, request.app[SETTINGS].max_json_bytes)
 
 
 async def _read_body(request: web.Request, limit: int) -> bytes:

@@ -4,10 +4,12 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
+from typing import Any
 
 import structlog
 from aiohttp import hdrs, web
 from aiohttp.http import HttpVersion11
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestPayloadError, _ErrInfo
 
 from adiuva.clock import new_id
@@ -20,13 +22,21 @@ _Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 _ORIGIN = re.compile(rb"\r\norigin:[ \t]*([^\s]+)[ \t]*(?:\r\n|$)", re.IGNORECASE)
 
+# As much as a JSON body may have: a query that is too long for its field is told so like any other.
+MAX_LINE_BYTES = 2**20 + 2**14
 SILENT_SECONDS = 4.0  # from the connection to the end of its first request's headers
+# How long a client that sends more than it announced may go on before it is cut off: else it would not see its answer.
+LINGER_SECONDS = 10.0
+QUIET_SECONDS = 0.2
 
 log = structlog.get_logger(__name__)
 
 
 class Runner(web.AppRunner):
     """``web.AppRunner``, with problems for requests that are no HTTP."""
+
+    def __init__(self, app: web.Application, **kwargs: Any) -> None:
+        super().__init__(app, max_line_size=MAX_LINE_BYTES, **kwargs)
 
     async def _make_server(self) -> web.Server:
         # No route takes compressed bodies, and unpacking would come before any route can refuse them.
@@ -36,6 +46,12 @@ class Runner(web.AppRunner):
         if (settings := self.app.get(SETTINGS)) is not None:
             answering.origins = frozenset(settings.cors_origins)
         return answering
+
+
+def has_surplus(request: web.BaseRequest) -> bool:
+    """Whether more has come than the body that the request announced, and what came is no request."""
+    protocol = request.protocol
+    return isinstance(protocol, _RequestHandler) and protocol.surplus_of is request.content
 
 
 def _answering(handle: _Handle) -> _Handle:
@@ -56,7 +72,11 @@ class _Server(web.Server):
 
 
 class _RequestHandler(web.RequestHandler):
-    __slots__ = ("_origin",)  # of the request that could not be read, if that much of it could
+    __slots__ = (
+        "_origin",  # of the request that could not be read, if that much of it could
+        "_surplus_bytes",
+        "surplus_of",  # the body that was announced to be shorter than what has come
+    )
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has connected; if it sends nothing, it does not hold its file descriptor for long.
@@ -64,6 +84,8 @@ class _RequestHandler(web.RequestHandler):
         aiohttp has one timeout for such connections and for idle ones that have been of use, which are kept longer.
         """
         super().connection_made(transport)
+        self.surplus_of: StreamReader | None = None
+        self._surplus_bytes = 0
         asyncio.get_running_loop().call_later(SILENT_SECONDS, self._close_if_silent)
 
     def data_received(self, data: bytes) -> None:
@@ -71,6 +93,9 @@ class _RequestHandler(web.RequestHandler):
 
         aiohttp would only answer them in their turn, after the handler, which waits for the rest of its body.
         """
+        if self.surplus_of is not None:
+            self._surplus_bytes += len(data)
+            return
         super().data_received(data)
         messages = self._messages
         if not messages or type(messages[-1][0]) is not _ErrInfo:
@@ -85,6 +110,23 @@ class _RequestHandler(web.RequestHandler):
             return
         if not payload.is_eof():
             payload.set_exception(RequestPayloadError())
+        elif payload is not EMPTY_PAYLOAD:
+            self.surplus_of = payload
+
+    def _make_error_handler(self, err_info: _ErrInfo) -> _Handle:
+        answer = super()._make_error_handler(err_info)
+
+        async def linger_and_answer(request: web.BaseRequest) -> web.StreamResponse:
+            for _ in range(int(LINGER_SECONDS / QUIET_SECONDS)):
+                if self.surplus_of is None:
+                    break
+                before = self._surplus_bytes
+                await asyncio.sleep(QUIET_SECONDS)
+                if self._surplus_bytes == before:
+                    break
+            return await answer(request)
+
+        return linger_and_answer
 
     def _close_if_silent(self) -> None:
         if self._request_count == 0:

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import ClientWebSocketResponse, WSMsgType, WSServerHandshakeError
 
 from adiuva import clock
-from adiuva.chat.socket_watch import SOCKETS
+from adiuva.auth.socket_watch import SOCKETS
 from adiuva.errors import LlmUnavailableError
 from adiuva.llm.protocol import ModelCall, ModelTurn, OnText
 from adiuva.testing.models import ScriptedModel, calling, turn

@@ -10,7 +10,11 @@ FAMILY = [cls for _, cls in inspect.getmembers(errors, inspect.isclass) if issub
 
 
 def raised(cls: type[errors.AdiuvaError]) -> errors.AdiuvaError:
-    return cls([("a.b", "is missing")]) if cls is errors.ValidationFailedError else cls()
+    if cls is errors.ValidationFailedError:
+        return errors.ValidationFailedError([("a.b", "is missing")])
+    if cls is errors.RangeNotSatisfiableError:
+        return errors.RangeNotSatisfiableError(7)
+    return cls()
 
 
 @pytest.mark.parametrize("cls", FAMILY)

@@ -4,16 +4,15 @@ import asyncio
 import time
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
+from uuid import UUID
 
 import structlog
 from aiohttp import web
 
 from adiuva.auth.service import Auth
+from adiuva.auth.sockets import CLOSE_UNAUTHORIZED
 from adiuva.errors import AdiuvaError
-
-if TYPE_CHECKING:
-    from adiuva.chat.socket import ChatSocket
 
 log = structlog.get_logger(__name__)
 
@@ -22,8 +21,48 @@ PING_SECONDS: Final = 30.0
 PONG_SECONDS: Final = 10.0  # a ping unanswered for so long counts as missed, and the next follows at once
 MAX_UNANSWERED: Final = 2
 STALLED_SECONDS: Final = 20.0  # a client that takes nothing for so long has to go
-CLOSE_UNAUTHORIZED: Final = 4401
 CLOSE_TOO_SLOW: Final = 4408
+
+
+class WatchedSocket(Protocol):
+    """What is looked after: one client's socket, of whatever kind."""
+
+    ws: web.WebSocketResponse
+    transport: asyncio.Transport | None
+    unanswered_pings: int
+    pinged_at: float  # monotonic seconds; 0 where no ping is under way
+
+    @property
+    def login_id(self) -> UUID:
+        """The login that opened the socket."""
+        ...
+
+    @property
+    def closing(self) -> bool:
+        """Whether it is about to close."""
+        ...
+
+    @property
+    def expired(self) -> bool:
+        """Whether the token that opened it has expired."""
+        ...
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing runs on it that may be finished first."""
+        ...
+
+    def stalled_seconds(self, now: float) -> float:
+        """How long the client has not taken what it is sent, by ``now`` (monotonic)."""
+        ...
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close it; a client that does not take its leave is dropped."""
+        ...
+
+    async def go_away(self) -> None:
+        """Tell the client that the server stops, and close it."""
+        ...
 
 
 class SocketWatch:
@@ -32,12 +71,12 @@ class SocketWatch:
     def __init__(self, *, auth: Auth) -> None:
         """``auth`` says which logins have been revoked."""
         self._auth = auth
-        self._sockets: dict[ChatSocket, float] = {}  # and when each is to be pinged next
+        self._sockets: dict[WatchedSocket, float] = {}  # and when each is to be pinged next
         self._task: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
 
     @contextmanager
-    def watching(self, socket: "ChatSocket") -> Iterator[None]:
+    def watching(self, socket: WatchedSocket) -> Iterator[None]:
         """Look after ``socket`` meanwhile."""
         self._sockets[socket] = time.monotonic() + PING_SECONDS
         try:
@@ -87,7 +126,7 @@ class SocketWatch:
             if socket.login_id in revoked:
                 self._close(socket, CLOSE_UNAUTHORIZED, "login revoked")
 
-    def _ping(self, socket: "ChatSocket", now: float) -> None:
+    def _ping(self, socket: WatchedSocket, now: float) -> None:
         if socket.pinged_at and not socket.unanswered_pings:  # answered: the next is due when its time has come
             self._sockets[socket] = socket.pinged_at + PING_SECONDS
             socket.pinged_at = 0.0
@@ -99,11 +138,11 @@ class SocketWatch:
             self._sockets[socket] = now + PONG_SECONDS
             self._spawn(socket.ws.ping())
 
-    def _close(self, socket: "ChatSocket", code: int, reason: str) -> None:
+    def _close(self, socket: WatchedSocket, code: int, reason: str) -> None:
         if not socket.closing:
             self._spawn(socket.close(code, reason))
 
-    def _abort(self, socket: "ChatSocket", reason: str) -> None:
+    def _abort(self, socket: WatchedSocket, reason: str) -> None:
         log.info("socket dropped", reason=reason)
         if socket.transport is not None:
             socket.transport.abort()

@@ -1,0 +1,1 @@
+"""What admins did: an append-only log in the database, written in the transaction of the act itself."""

@@ -1,0 +1,1 @@
+"""What Stripe tells by webhook: verified, stored once, acknowledged, applied, and tried again until it is."""

@@ -1,0 +1,1 @@
+"""Authors' shares: their accounts at Stripe, and the transfers to them."""

@@ -1,0 +1,268 @@
+"""Paying for an order: with the card on file, or at a checkout; one way at a time, so that nobody pays twice."""
+
+from typing import Final
+from uuid import UUID
+
+import structlog
+
+from adiuva.billing.calls import Calls
+from adiuva.billing.customers import Customers
+from adiuva.billing.pages import Pages
+from adiuva.billing.payouts.transfers import note_sale
+from adiuva.billing.purchases import queries
+from adiuva.billing.purchases.models import Buyer, Offer, Order
+from adiuva.billing.shares import shares_of
+from adiuva.billing.stripe import CardRefusedError, Object, PaymentsUnavailableError, RefusedError, Stripe
+from adiuva.clock import new_id
+from adiuva.database import Connection, Database
+from adiuva.errors import CheckoutRequiredError
+
+log = structlog.get_logger(__name__)
+
+_ORDER: Final = "adiuva_order"
+_ATTEMPT: Final = "adiuva_attempt"
+
+
+async def settle(conn: Connection, order_id: UUID, intent: Object) -> bool:
+    """Enter a payment that has succeeded, in the caller's transaction; False if that was done before."""
+    paid = await queries.mark_paid(
+        conn,
+        order_id=order_id,
+        stripe_payment_intent_id=intent["id"],
+        stripe_charge_id=_id(intent["latest_charge"]),
+        amount_cents=intent["amount"],
+    )
+    if paid:
+        event_id = new_id()
+        await queries.insert_sale(
+            conn, event_id=event_id, purchase_id=order_id, shares=shares_of(int(intent["amount"]))
+        )
+        await note_sale(conn, event_id)
+    return paid
+
+
+def order_of(intent: Object) -> UUID | None:
+    """The order that a payment is for; None where it is for something else."""
+    named = (intent.get("metadata") or {}).get(_ORDER)
+    try:
+        return UUID(named) if isinstance(named, str) else None
+    except ValueError:
+        return None
+
+
+class Orders:
+    """Gets orders paid. An order's row says which way of paying is open: another one is opened once that is closed."""
+
+    def __init__(self, *, database: Database, stripe: Stripe, calls: Calls, customers: Customers, pages: Pages) -> None:
+        self._database = database
+        self._stripe = stripe
+        self._calls = calls
+        self._customers = customers
+        self._pages = pages
+
+    async def pay(self, buyer: Buyer, offer: Offer) -> None:
+        """Return once an order for ``offer`` is paid.
+
+        Raises:
+            CheckoutRequiredError: the user has to pay at its ``checkout_url``.
+            PaymentsUnavailableError: Stripe does not answer.
+        """
+        customer = await self._customers.of(buyer.user_id, buyer.email)
+        while True:
+            async with self._database.acquire() as conn:
+                await queries.insert_order(conn, order_id=new_id(), buyer=buyer, offer=offer)
+                order = await queries.find_order(conn, user_id=buyer.user_id, plugin_id=offer.plugin_id)
+            if order is None:  # it has just been refunded
+                continue
+            if order.state == "paid":
+                return
+            if order.way is None:
+                await self._choose(customer, order, offer)
+            elif order.way == "card":
+                await self._charge(customer, order, offer)
+            else:
+                await self._check_out(customer, order, offer)
+
+    async def resume(self, order: Order) -> None:
+        """See what has become of an order that nobody asks for: enter its payment; nothing is charged."""
+        if order.way == "checkout" and order.stripe_session_id is not None:
+            key = order.stripe_session_id
+            session = await self._stripe.call(lambda v1: v1.checkout.sessions.retrieve_async(key))
+            await self._closed_or_paid(order, session)
+        elif order.way == "card" and order.user_id is not None:
+            customer = await self._customers.of(order.user_id, "")
+            intent = await self._find_intent(customer, order)
+            if intent is not None and intent["status"] == "succeeded":
+                await self.enter(order.id, intent)
+
+    async def enter(self, order_id: UUID, intent: Object) -> None:
+        """Enter a payment that has succeeded."""
+        async with self._database.acquire() as conn, conn.transaction():
+            await settle(conn, order_id, intent)
+
+    async def _choose(self, customer: str, order: Order, offer: Offer) -> None:
+        if order.amount_cents != offer.price_cents:
+            async with self._database.acquire() as conn:
+                await queries.reprice(conn, order, offer.price_cents)
+            return
+        card = await self._card(customer)
+        async with self._database.acquire() as conn:
+            await queries.choose_way(conn, order, "card" if card else "checkout", card)
+
+    async def _card(self, customer: str) -> str | None:
+        """The card that may be charged: the default one, else the one that was used last."""
+        found = await self._stripe.call(lambda v1: v1.customers.retrieve_async(customer))
+        if (default := (found.get("invoice_settings") or {}).get("default_payment_method")) is not None:
+            return _id(default)
+        cards = await self._stripe.list(
+            lambda v1: v1.customers.payment_methods.list_async(customer, {"type": "card", "limit": 100})
+        )
+        return str(cards[0]["id"]) if cards else None
+
+    async def _charge(self, customer: str, order: Order, offer: Offer) -> None:
+        """Charge the card; where it refuses, the next way is a checkout."""
+        try:
+            intent = await self._calls.once(
+                f"intent-{order.id}-{order.attempt}",
+                find=lambda: self._find_intent(customer, order),
+                make=lambda key: self._make_intent(customer, order, offer, key),
+            )
+        except CardRefusedError as error:
+            intent = error.about.get("payment_intent") or {"status": "canceled"}
+        except RefusedError as error:
+            if error.reason == "amount_too_small":
+                raise CheckoutRequiredError("Stripe takes no payment as small as this.") from error
+            if error.about.get("param") != "payment_method":
+                raise
+            intent = {"status": "canceled"}
+        if intent["status"] not in ("succeeded", "canceled", "processing"):
+            intent = await self._cancel(intent)
+        if intent["status"] == "succeeded":
+            await self.enter(order.id, intent)
+        elif intent["status"] == "canceled":
+            async with self._database.acquire() as conn:
+                await queries.next_attempt(conn, order, "checkout")
+        else:
+            raise PaymentsUnavailableError("The payment is on its way; try again shortly.", retry_after=5)
+
+    async def _make_intent(self, customer: str, order: Order, offer: Offer, key: str) -> Object:
+        assert order.stripe_payment_method_id is not None
+        card = order.stripe_payment_method_id
+        return await self._stripe.call(
+            lambda v1: v1.payment_intents.create_async(
+                {
+                    "amount": order.amount_cents,
+                    "currency": order.currency,
+                    "customer": customer,
+                    "payment_method": card,
+                    "off_session": True,
+                    "confirm": True,
+                    "description": offer.name,
+                    "transfer_group": str(order.id),
+                    "metadata": {_ORDER: str(order.id), _ATTEMPT: str(order.attempt)},
+                },
+                {"idempotency_key": key},
+            )
+        )
+
+    async def _find_intent(self, customer: str, order: Order) -> Object | None:
+        found = await self._stripe.list(lambda v1: v1.payment_intents.list_async({"customer": customer, "limit": 100}))
+        return next((item for item in found if _is(item, order)), None)
+
+    async def _cancel(self, intent: Object) -> Object:
+        """Close a payment for good, unless it has succeeded meanwhile."""
+        key = intent["id"]
+        try:
+            return await self._stripe.call(lambda v1: v1.payment_intents.cancel_async(key))
+        except RefusedError:
+            return await self._stripe.call(lambda v1: v1.payment_intents.retrieve_async(key))
+
+    async def _check_out(self, customer: str, order: Order, offer: Offer) -> None:
+        session = await self._session(customer, order, offer)
+        if await self._closed_or_paid(order, session):
+            return
+        if order.amount_cents != offer.price_cents:
+            await self._closed_or_paid(order, await self._expire(session))
+            return
+        raise CheckoutRequiredError(checkout_url=session["url"])
+
+    async def _session(self, customer: str, order: Order, offer: Offer) -> Object:
+        if (key := order.stripe_session_id) is not None:
+            return await self._stripe.call(lambda v1: v1.checkout.sessions.retrieve_async(key))
+        metadata = {_ORDER: str(order.id), _ATTEMPT: str(order.attempt)}
+
+        async def find() -> Object | None:
+            found = await self._stripe.list(
+                lambda v1: v1.checkout.sessions.list_async({"customer": customer, "limit": 100})
+            )
+            return next((item for item in found if _is(item, order)), None)
+
+        try:
+            made = await self._calls.once(
+                f"session-{order.id}-{order.attempt}",
+                find=find,
+                make=lambda key: self._stripe.call(
+                    lambda v1: v1.checkout.sessions.create_async(
+                        {
+                            "mode": "payment",
+                            "customer": customer,
+                            "line_items": [
+                                {
+                                    "quantity": 1,
+                                    "price_data": {
+                                        "currency": order.currency,
+                                        "unit_amount": order.amount_cents,
+                                        "product_data": {"name": offer.name},
+                                    },
+                                }
+                            ],
+                            "payment_intent_data": {
+                                "metadata": metadata,
+                                "transfer_group": str(order.id),
+                                "setup_future_usage": "off_session",
+                            },
+                            "metadata": metadata,
+                            "success_url": self._pages.url("done"),
+                            "cancel_url": self._pages.url("canceled"),
+                        },
+                        {"idempotency_key": key},
+                    )
+                ),
+            )
+        except RefusedError as error:
+            if error.reason == "amount_too_small":
+                raise CheckoutRequiredError("Stripe takes no payment as small as this.") from error
+            raise
+        async with self._database.acquire() as conn:
+            await queries.set_session(conn, order, made["id"])
+        return made
+
+    async def _closed_or_paid(self, order: Order, session: Object) -> bool:
+        """Whether a checkout is over: then its payment is entered, or the way is free for another one."""
+        if session["status"] == "open":
+            return False
+        if session["payment_status"] == "paid" and session["payment_intent"]:
+            key = _id(session["payment_intent"])
+            await self.enter(order.id, await self._stripe.call(lambda v1: v1.payment_intents.retrieve_async(key)))
+        elif session["status"] == "complete":
+            raise PaymentsUnavailableError("The payment is on its way; try again shortly.", retry_after=5)
+        else:
+            async with self._database.acquire() as conn:
+                await queries.next_attempt(conn, order, None)
+        return True
+
+    async def _expire(self, session: Object) -> Object:
+        key = session["id"]
+        try:
+            return await self._stripe.call(lambda v1: v1.checkout.sessions.expire_async(key))
+        except RefusedError:
+            return await self._stripe.call(lambda v1: v1.checkout.sessions.retrieve_async(key))
+
+
+def _is(item: Object, order: Order) -> bool:
+    metadata = item.get("metadata") or {}
+    return metadata.get(_ORDER) == str(order.id) and metadata.get(_ATTEMPT) == str(order.attempt)
+
+
+def _id(value: object) -> str:
+    return str(value["id"] if isinstance(value, dict) else value)

@@ -1,0 +1,19 @@
+"""What a package is for."""
+
+from typing import Final
+from uuid import UUID
+
+from attrs import frozen
+
+MAX_PACKAGE_BYTES: Final = 10 * 2**20
+
+
+@frozen(kw_only=True)
+class Target:
+    """The version that a package is for, and the package that it has."""
+
+    author_id: UUID | None
+    position: int
+    version: str
+    package_checksum: str | None
+    package_approved: bool  # then it stays

@@ -1,0 +1,1 @@
+"""Encrypted storage: records, their quota, and what keeps bytes and rows in agreement."""

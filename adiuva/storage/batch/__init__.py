@@ -1,0 +1,1 @@
+"""Many small records in one request and one transaction."""

@@ -1,0 +1,1 @@
+"""What has changed since a device last asked, and a word to it when something has."""

@@ -1,0 +1,153 @@
+"""Blobs over HTTP: whole or in ranges (RFC 9110, 13 and 14), and never as whole and good when they are not."""
+
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+from datetime import datetime
+from email.utils import format_datetime
+from http import HTTPStatus
+from typing import Final
+
+import structlog
+from aiohttp import hdrs, web
+from attrs import frozen
+
+from adiuva.blobs.checksums import verified
+from adiuva.errors import BlobDamagedError, BlobMissingError, PreconditionFailedError, RangeNotSatisfiableError
+from adiuva.storage.keys import BLOBS
+from adiuva.storage.models import Blob
+from adiuva.storage.ranges import RANGES
+
+log = structlog.get_logger(__name__)
+
+SMALL: Final = 64 * 2**10  # bytes that are sent with the headers at once
+_RANGE = re.compile(r"bytes=([0-9]{0,19})-([0-9]{0,19})").fullmatch
+
+
+@frozen
+class Part:
+    """The bytes from ``start`` up to ``end``, of ``size``."""
+
+    start: int
+    end: int
+    size: int
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether that is all there is."""
+        return self.end - self.start == self.size
+
+
+async def send_blob(
+    request: web.Request, find: Callable[[], Awaitable[Blob]], headers: Mapping[str, str]
+) -> web.StreamResponse:
+    """Answer with the bytes of the blob that ``find`` gives, or as much of them as is asked for."""
+    blob = await find()
+    while True:
+        try:
+            return await _answer(request, blob, headers)
+        except BlobMissingError:
+            missing, blob = blob, await find()
+            if blob.key == missing.key:
+                log.error("a stored blob is missing", key=blob.key)  # noqa: TRY400 - where it was noticed tells nothing
+                raise
+
+
+async def _answer(request: web.Request, blob: Blob, headers: Mapping[str, str]) -> web.StreamResponse:
+    modified = blob.modified.replace(microsecond=0)
+    own = {**headers, hdrs.ETAG: f'"{blob.checksum}"', hdrs.ACCEPT_RANGES: "bytes"}
+    own[hdrs.LAST_MODIFIED] = format_datetime(modified, usegmt=True)
+    if _is_known(request, blob, modified):
+        return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=own)
+    part = _part(request, blob, modified)
+    status = HTTPStatus.OK
+    if part is None:
+        part = Part(0, blob.size, blob.size)
+    else:
+        status = HTTPStatus.PARTIAL_CONTENT
+        own[hdrs.CONTENT_RANGE] = f"bytes {part.start}-{part.end - 1}/{part.size}"
+    own[hdrs.CONTENT_TYPE] = "application/octet-stream"
+    async with aclosing(_checked(request.app, blob, part)) as chunks:
+        try:
+            return await _send(request, chunks, part.end - part.start, status, own)
+        except BlobDamagedError:
+            log.error("a stored blob is damaged", key=blob.key)  # noqa: TRY400 - where it was noticed tells nothing
+            raise
+
+
+async def _send(
+    request: web.Request,
+    chunks: AsyncIterator[bytes],
+    length: int,
+    status: HTTPStatus,
+    headers: Mapping[str, str],
+) -> web.StreamResponse:
+    if length <= SMALL:
+        return web.Response(body=b"".join([chunk async for chunk in chunks]), status=status, headers=headers)
+    response = web.StreamResponse(status=status, headers=headers)
+    response.content_length = length
+    async for chunk in chunks:
+        if not response.prepared:  # not before: as long as nothing is sent, a damaged blob gets an answer of its own
+            await response.prepare(request)
+        await response.write(chunk)
+    return response
+
+
+async def _checked(app: web.Application, blob: Blob, part: Part) -> AsyncGenerator[bytes, None]:
+    """The bytes of ``part``, as long as they can be those that were stored; the last ones only if they are."""
+    if not part.is_whole:
+        async for block in app[RANGES].read(blob, part.start, part.end):
+            yield block
+        return
+    left = blob.size
+    async with app[BLOBS].get(blob.key) as chunks:
+        async for chunk in verified(chunks, blob.checksum):
+            left -= len(chunk)
+            if left < 0:
+                raise BlobDamagedError
+            yield chunk
+    if left:
+        raise BlobDamagedError
+
+
+def _is_known(request: web.Request, blob: Blob, modified: datetime) -> bool:
+    """Whether the client has it already.
+
+    Raises:
+        PreconditionFailedError: it is not what the client wants it to be.
+    """
+    if (wanted := request.if_match) is not None:
+        if not any(tag.value in {"*", blob.checksum} and not tag.is_weak for tag in wanted):
+            raise PreconditionFailedError
+    elif (since := request.if_unmodified_since) is not None and modified > since:
+        raise PreconditionFailedError
+    if (known := request.if_none_match) is not None:
+        return any(tag.value in {"*", blob.checksum} for tag in known)
+    since = request.if_modified_since
+    return since is not None and modified <= since
+
+
+def _part(request: web.Request, blob: Blob, modified: datetime) -> Part | None:
+    """The part that is asked for; what is no single range of bytes is passed over, as RFC 9110 has it."""
+    match = _RANGE(request.headers.get(hdrs.RANGE, ""))
+    if match is None or match.groups() == ("", "") or not _range_holds(request, blob, modified):
+        return None
+    first, last, size = match[1], match[2], blob.size
+    if not first:
+        start, end = max(0, size - int(last)), size
+    else:
+        start, end = int(first), min(size, int(last) + 1 if last else size)
+        if last and int(last) < start:
+            return None
+    if start >= end:
+        raise RangeNotSatisfiableError(size)
+    return Part(start, end, size)
+
+
+def _range_holds(request: web.Request, blob: Blob, modified: datetime) -> bool:
+    """Whether the range is of what is there now, as far as ``If-Range`` asks for that."""
+    condition = request.headers.get(hdrs.IF_RANGE)
+    if condition is None:
+        return True
+    since = request.if_range
+    return condition == f'"{blob.checksum}"' or (since is not None and since == modified)

@@ -1,0 +1,19 @@
+DROP TABLE refunds;
+DROP TABLE transfers;
+DROP TABLE payout_accounts;
+DROP INDEX revenue_events_sale_key;
+ALTER TABLE revenue_events
+    DROP CONSTRAINT revenue_events_sign_check,
+    DROP CONSTRAINT revenue_events_refund_key,
+    DROP CONSTRAINT revenue_events_refund_check,
+    DROP COLUMN stripe_refund_id,
+    DROP COLUMN stub,
+    DROP COLUMN kind,
+    DROP COLUMN purchase_id;
+DROP TABLE purchases;
+DROP TABLE stripe_events;
+DROP TABLE checkouts;
+ALTER TABLE subscriptions DROP COLUMN told_at;
+DROP TABLE stripe_customers;
+DROP SEQUENCE stripe_readings;
+DROP TABLE stripe_calls;

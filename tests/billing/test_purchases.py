@@ -1,0 +1,334 @@
+"""Plugins that are bought: charges, the books, transfers, refunds."""
+
+import asyncio
+from uuid import UUID
+
+import attrs
+import pytest
+
+from adiuva.billing.purchases.models import Offer, Period, Purchase
+from adiuva.clock import now
+from adiuva.database import Database
+from adiuva.errors import CheckoutRequiredError, ValidationFailedError
+from adiuva.settings import Settings
+from adiuva.testing.stripe_double import StripeDouble
+from adiuva.testing.stripe_double import paying as at_stripe
+from adiuva.web.keys import DATABASE
+from tests.billing.conftest import Client, Serve, Shop, User, billing_of, buyer
+
+OFFER = Offer(plugin_id="slack-notifier", name="Slack Notifier", price_cents=499, currency="eur", author_id=None)
+
+
+async def onboarded(shop: Shop, stripe: StripeDouble) -> str:
+    """The author's account, which takes transfers."""
+    answer = await shop.author.json("POST", "/billing/connect")
+    account = str(answer["onboarding_url"].rsplit("/", 1)[1])
+    stripe.onboard(account)
+    await stripe.webhooks.deliver()
+    return account
+
+
+async def with_card(client: Client, stripe: StripeDouble, card: str = "pm_card_visa") -> User:
+    """A user whose card is on file."""
+    ada = await User.register(client)
+    stripe.add_card(await ada.subscribe(stripe, "power"), card)
+    return ada
+
+
+async def buy(client: Client, user: User, shop: Shop) -> Purchase:
+    return await billing_of(client).purchases.buy(buyer(user), shop.offer)
+
+
+async def refused(client: Client, user: User, shop: Shop) -> str | None:
+    """Where the user has to pay."""
+    with pytest.raises(CheckoutRequiredError) as error:
+        await buy(client, user, shop)
+    return error.value.checkout_url
+
+
+async def test_a_card_on_file_pays_at_once_and_the_author_has_70_percent(
+    client: Client, stripe: StripeDouble, shop: Shop
+) -> None:
+    account = await onboarded(shop, stripe)
+    ada = await with_card(client, stripe)
+    purchase = await buy(client, ada, shop)
+    [charge] = stripe.store.all("charge")
+    [transfer] = stripe.store.all("transfer")
+    assert charge["amount"] == 499
+    assert (transfer["amount"], transfer["destination"]) == (349, account)
+    assert (transfer["source_transaction"], transfer["transfer_group"]) == (charge["id"], str(purchase.id))
+    assert attrs.asdict(purchase.revenue) == {
+        "amount_cents": 499,
+        "developer_share_cents": 349,
+        "platform_share_cents": 150,
+        "stripe_transfer_id": transfer["id"],
+    }
+    assert await buy(client, ada, shop) == purchase
+    await stripe.webhooks.deliver()
+    assert len(stripe.store.all("charge")) == len(stripe.store.all("transfer")) == 1
+    [line] = await shop.query("SELECT amount_cents, kind FROM revenue_events")
+    assert tuple(line) == (499, "sale")
+
+
+async def test_50_at_once_on_two_servers_are_one_charge(
+    client: Client, serve: Serve, paid: Settings, stripe: StripeDouble, shop: Shop
+) -> None:
+    await onboarded(shop, stripe)
+    ada = await with_card(client, stripe)
+    there = await serve(paid)
+    bought = await asyncio.gather(*(buy(server, ada, shop) for _ in range(25) for server in (client, there)))
+    assert len({purchase.id for purchase in bought}) == 1
+    assert [len(stripe.store.all(kind)) for kind in ("payment_intent", "charge", "transfer")] == [1, 1, 1]
+    assert len(await shop.query("SELECT FROM revenue_events")) == 1
+
+
+async def test_without_a_card_the_user_pays_at_a_checkout(client: Client, stripe: StripeDouble, shop: Shop) -> None:
+    """CO1."""
+    await onboarded(shop, stripe)
+    ada = await User.register(client)
+    urls = {await refused(client, ada, shop) for _ in range(3)}
+    [session] = stripe.store.all("checkout.session")
+    assert urls == {session["url"]}
+    assert stripe.store.all("charge") == stripe.store.all("transfer") == []
+    stripe.pay(session["id"])
+    purchase = await buy(client, ada, shop)
+    assert purchase.revenue.stripe_transfer_id is not None
+    await stripe.webhooks.deliver()
+    assert [len(stripe.store.all(kind)) for kind in ("payment_intent", "charge", "transfer")] == [1, 1, 1]
+
+
+async def test_a_checkout_that_is_paid_is_entered_though_nobody_comes_back(
+    client: Client, stripe: StripeDouble, shop: Shop
+) -> None:
+    ada = await User.register(client)
+    with pytest.raises(CheckoutRequiredError):
+        await buy(client, ada, shop)
+    stripe.pay(stripe.store.all("checkout.session")[0]["id"])
+    await stripe.webhooks.deliver()
+    [order] = await shop.query("SELECT state FROM purchases")
+    assert order["state"] == "paid"
+    stripe.webhooks.pending.clear()
+
+
+@pytest.mark.parametrize("card", [at_stripe.DECLINED, at_stripe.ASKS_FIRST])
+async def test_a_card_that_refuses_or_asks_leads_to_a_checkout(
+    client: Client, stripe: StripeDouble, shop: Shop, card: str
+) -> None:
+    """CO1."""
+    ada = await with_card(client, stripe, card)
+    [url] = {await refused(client, ada, shop) for _ in range(2)}
+    [intent] = stripe.store.all("payment_intent")
+    assert intent["status"] == "canceled"
+    assert stripe.store.all("charge") == []
+    assert url is not None
+    stripe.pay(url.rsplit("/", 1)[1])
+    await buy(client, ada, shop)
+    assert len(stripe.store.all("charge")) == 1
+
+
+async def test_a_checkout_that_has_expired_gives_way_to_another(
+    client: Client, stripe: StripeDouble, shop: Shop
+) -> None:
+    ada = await User.register(client)
+    with pytest.raises(CheckoutRequiredError) as first:
+        await buy(client, ada, shop)
+    stripe.store.all("checkout.session")[0]["expires_at"] = 0
+    with pytest.raises(CheckoutRequiredError) as second:
+        await buy(client, ada, shop)
+    assert first.value.checkout_url != second.value.checkout_url
+
+
+async def test_a_price_that_changes_before_it_is_paid_is_the_new_one(
+    client: Client, stripe: StripeDouble, shop: Shop
+) -> None:
+    ada = await User.register(client)
+    with pytest.raises(CheckoutRequiredError):
+        await buy(client, ada, shop)
+    cheaper = attrs.evolve(shop, offer=attrs.evolve(shop.offer, price_cents=299))
+    with pytest.raises(CheckoutRequiredError):
+        await buy(client, ada, cheaper)
+    newest, oldest = stripe.store.all("checkout.session")
+    assert (oldest["status"], newest["status"]) == ("expired", "open")
+    stripe.pay(newest["id"])
+    assert (await buy(client, ada, cheaper)).revenue.amount_cents == 299
+
+
+async def test_less_than_stripe_takes_is_402_without_a_checkout(
+    client: Client, stripe: StripeDouble, shop: Shop
+) -> None:
+    ada = await with_card(client, stripe)
+    cheap = attrs.evolve(shop, offer=attrs.evolve(shop.offer, price_cents=49))
+    with pytest.raises(CheckoutRequiredError) as refused:
+        await buy(client, ada, cheap)
+    assert refused.value.checkout_url is None
+
+
+async def test_earnings_are_held_and_paid_once_when_the_author_is_ready(
+    client: Client, stripe: StripeDouble, shop: Shop
+) -> None:
+    """CO8."""
+    ada = await with_card(client, stripe)
+    purchase = await buy(client, ada, shop)
+    assert purchase.revenue.stripe_transfer_id is None
+    answer = await shop.author.json("POST", "/billing/connect")
+    assert (answer["state"], answer["held_cents"]) == ("incomplete", 349)
+    again = await shop.author.json("POST", "/billing/connect")
+    assert again == answer
+    [account] = stripe.store.all("account")
+    stripe.onboard(account["id"])
+    told = [event for event in stripe.store.events if event["type"] == "account.updated"] * 5
+    await asyncio.gather(*(stripe.webhooks.deliver([event]) for event in told))
+    await asyncio.gather(*(tidy(client) for _ in range(5)))
+    [transfer] = stripe.store.all("transfer")
+    assert transfer["amount"] == 349
+    assert await shop.author.json("POST", "/billing/connect") == {
+        "state": "active",
+        "onboarding_url": None,
+        "held_cents": 0,
+    }
+    assert (await buy(client, ada, shop)).revenue.stripe_transfer_id == transfer["id"]
+
+
+async def test_two_partial_refunds_are_two_reversals_and_two_lines(
+    client: Client, stripe: StripeDouble, shop: Shop
+) -> None:
+    """CO4."""
+    await onboarded(shop, stripe)
+    ada = await with_card(client, stripe)
+    await buy(client, ada, shop)
+    [intent] = stripe.store.all("payment_intent")
+    stripe.refund(intent["id"], 100)
+    stripe.refund(intent["id"], 101)
+    told = list(stripe.webhooks.pending.values())
+    await asyncio.gather(*(stripe.webhooks.deliver([event]) for event in told * 2))
+    await tidy(client)
+    assert sorted(item["amount"] for item in stripe.store.all("transfer_reversal")) == [70, 70]
+    lines = await shop.query(
+        "SELECT amount_cents, developer_share_cents, platform_share_cents FROM revenue_events ORDER BY amount_cents"
+    )
+    assert [tuple(line) for line in lines] == [(-101, -70, -31), (-100, -70, -30), (499, 349, 150)]
+    assert (await buy(client, ada, shop)).revenue.amount_cents == 499  # what is left is still paid
+
+
+async def test_a_full_refund_takes_the_purchase_back_and_the_next_one_is_charged(
+    client: Client, stripe: StripeDouble, shop: Shop
+) -> None:
+    await onboarded(shop, stripe)
+    ada = await with_card(client, stripe)
+    first = await buy(client, ada, shop)
+    [intent] = stripe.store.all("payment_intent")
+    stripe.refund(intent["id"])
+    await stripe.webhooks.deliver()
+    await tidy(client)
+    [transfer] = stripe.store.all("transfer")
+    assert transfer["reversed"]
+    assert await total(shop) == (0, 0, 0)
+    second = await buy(client, ada, shop)
+    assert second.id != first.id
+    assert len(stripe.store.all("charge")) == 2
+
+
+async def test_a_refund_before_the_share_has_left_is_taken_off_it(
+    client: Client, stripe: StripeDouble, shop: Shop
+) -> None:
+    ada = await with_card(client, stripe)
+    await buy(client, ada, shop)
+    stripe.refund(stripe.store.all("payment_intent")[0]["id"], 100)
+    await stripe.webhooks.deliver()
+    await onboarded(shop, stripe)
+    await tidy(client)
+    [transfer] = stripe.store.all("transfer")
+    assert transfer["amount"] == 349 - 70
+    assert stripe.store.all("transfer_reversal") == []
+
+
+async def test_a_refund_that_fails_is_undone(client: Client, stripe: StripeDouble, shop: Shop) -> None:
+    await onboarded(shop, stripe)
+    ada = await with_card(client, stripe)
+    await buy(client, ada, shop)
+    refund = stripe.refund(stripe.store.all("payment_intent")[0]["id"])
+    await stripe.webhooks.deliver()
+    await tidy(client)
+    at_stripe.fail_refund(stripe.store, refund)
+    await stripe.webhooks.deliver()
+    assert await total(shop) == (499, 349, 150)
+    [order] = await shop.query("SELECT state FROM purchases")
+    assert order["state"] == "paid"
+
+
+async def test_without_an_author_there_is_nobody_to_transfer_to(
+    client: Client, stripe: StripeDouble, shop: Shop
+) -> None:
+    ada = await with_card(client, stripe)
+    ours = attrs.evolve(shop.offer, plugin_id="slack-notifier", author_id=None)
+    purchase = await billing_of(client).purchases.buy(buyer(ada), ours)
+    assert (purchase.revenue.developer_share_cents, purchase.revenue.stripe_transfer_id) == (349, None)
+    assert await shop.query("SELECT FROM transfers") == []
+
+
+async def test_without_stripe_it_is_sold_and_no_money_moves(bare: Client, database: Database) -> None:
+    ada = await User.register(bare)
+    purchases = billing_of(bare).purchases
+    author = await User.register(bare, "author@example.com")
+    offer = attrs.evolve(OFFER, author_id=UUID(author.id))
+    bought = await asyncio.gather(*(purchases.buy(buyer(ada), offer) for _ in range(10)))
+    assert len({purchase.id for purchase in bought}) == 1
+    assert (purchases.stub, bought[0].stub) == (True, True)
+    earnings = await purchases.earnings(UUID(author.id), Period.of(now()))
+    assert (earnings.gross_cents, earnings.developer_share_cents, earnings.events) == (499, 349, 1)
+    answer = await author.call("POST", "/billing/connect")
+    assert answer.status == 403  # neither an author of a plugin nor on a tier that publishes
+
+
+async def test_a_purchase_without_stripe_is_none_once_there_is_stripe(
+    serve: Serve, settings: Settings, paid: Settings, stripe: StripeDouble
+) -> None:
+    """CO1."""
+    ada = await User.register(await serve(settings))
+    await billing_of(ada.client).purchases.buy(buyer(ada), OFFER)
+    with pytest.raises(CheckoutRequiredError):
+        await billing_of(await serve(paid)).purchases.buy(buyer(ada), OFFER)
+
+
+async def test_earnings_are_those_of_the_month_less_refunds(client: Client, stripe: StripeDouble, shop: Shop) -> None:
+    ada = await with_card(client, stripe)
+    await buy(client, ada, shop)
+    stripe.refund(stripe.store.all("payment_intent")[0]["id"], 99)
+    await stripe.webhooks.deliver()
+    purchases, author = billing_of(client).purchases, UUID(shop.author.id)
+    earnings = await purchases.earnings(author, Period.of(now()))
+    assert (earnings.gross_cents, earnings.developer_share_cents, earnings.platform_share_cents) == (400, 280, 120)
+    assert [(plugin.plugin_id, plugin.events) for plugin in earnings.plugins] == [("garden", 2)]
+    assert (await purchases.earnings(author, Period.parse("2020-01"))).events == 0
+    assert (await purchases.earnings(UUID(ada.id), Period.of(now()))).events == 0
+
+
+@pytest.mark.parametrize("text", ["", "2026", "2026-13", "2026-00", "0000-01", "2026-1", "2026-01-01", "\uff12026-01"])
+def test_a_period_is_a_month(text: str) -> None:
+    with pytest.raises(ValidationFailedError):
+        Period.parse(text)
+
+
+async def tidy(client: Client) -> None:
+    """Until nothing is due any more; the server's own rounds may be at it too."""
+    housekeeper = billing_of(client).housekeeper
+    assert housekeeper is not None
+    async with asyncio.timeout(20):
+        while True:
+            await housekeeper.tidy()
+            async with client_database(client).acquire() as conn:
+                if not await conn.fetchval("SELECT count(*) FROM transfers WHERE state = 'due'"):
+                    return
+            await asyncio.sleep(0.05)
+
+
+def client_database(client: Client) -> Database:
+    assert client.app is not None
+    return client.app[DATABASE]
+
+
+async def total(shop: Shop) -> tuple[int, ...]:
+    [row] = await shop.query(
+        "SELECT sum(amount_cents), sum(developer_share_cents), sum(platform_share_cents) FROM revenue_events"
+    )
+    return tuple(row)

@@ -1,0 +1,114 @@
+"""Many small records in one request."""
+
+import asyncio
+from base64 import b64encode
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.storage.conftest import User, assert_agreement, register, sha256
+from tests.storage.test_changes import changes
+from tests.storage.test_quota import quota_of
+
+KIB = 2**10
+
+
+def new(body: bytes, table: str = "notes", **fields: str) -> dict[str, str]:
+    return {"table": table, "checksum": sha256(body), "blob": b64encode(body).decode(), **fields}
+
+
+async def store(user: User, records: list[dict[str, str]]) -> Any:
+    async with await user.call("POST", "/storage/records/batch", json={"records": records}) as answer:
+        return answer.status, await answer.json()
+
+
+async def test_a_batch_is_stored_in_its_order(user: User) -> None:
+    bodies = [bytes([n]) * n for n in range(100)]
+    status, answer = await store(user, [new(body) for body in bodies])
+    assert (status, [result["status"] for result in answer["results"]]) == (200, [201] * 100)
+    ids = [result["record"]["id"] for result in answer["results"]]
+    assert [item["id"] for item in (await changes(user))["items"]] == ids
+    for record_id, body in zip(ids, bodies, strict=True):
+        assert await user.read(record_id) == (200, body)
+    assert await user.used() == sum(map(len, bodies))
+    await assert_agreement(user.client)
+
+
+async def test_every_record_has_its_own_result(user: User) -> None:
+    known, taken, fresh = str(uuid4()), str(uuid4()), str(uuid4())
+    await user.stored(b"known", "notes", known)
+    await user.stored(b"taken", "notes", taken)
+    status, answer = await store(
+        user,
+        [
+            new(b"known", id=known),
+            new(b"other", id=taken),
+            {**new(b"sent"), "checksum": sha256(b"meant")},
+            new(b"fresh", id=fresh),
+            new(b"tasks", "tasks"),
+        ],
+    )
+    results = answer["results"]
+    assert (status, [result["status"] for result in results]) == (200, [200, 409, 400, 201, 201])
+    assert results[1]["error"]["code"] == "id_taken"
+    assert results[2]["error"]["code"] == "checksum_mismatch"
+    assert results[3]["record"]["id"] == fresh
+    assert await user.read(taken) == (200, b"taken")
+    assert await user.used() == len(b"knowntakenfreshtasks")
+    await assert_agreement(user.client)
+
+
+async def test_a_batch_again_is_a_retry_even_while_the_first_one_runs(user: User) -> None:
+    batch = [new(b"%d" % n, id=str(uuid4())) for n in range(20)]
+    answers = await asyncio.gather(*(store(user, batch) for _ in range(5)))
+    assert [status for status, _ in answers] == [200] * 5
+    for position in range(20):
+        statuses = sorted(answer["results"][position]["status"] for _, answer in answers)
+        assert statuses == [200] * 4 + [201]
+    assert (await user.get("/storage/records"))[1]["total"] == 20
+    await assert_agreement(user.client)
+
+
+async def test_what_does_not_fit_is_not_stored_in_part(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    with quota_of(50, monkeypatch):
+        status, problem = await store(user, [new(bytes(10))] * 1 + [new(bytes(10 + n)) for n in range(1, 5)])
+        assert (status, problem["code"]) == (402, "quota_exceeded")
+        assert await user.used() == 0
+        assert (await store(user, [new(bytes(n)) for n in (10, 15, 25)]))[0] == 200
+        assert await user.used() == 50
+    await assert_agreement(user.client)
+
+
+async def test_what_is_wrong_with_the_request_is_said_and_nothing_stored(user: User) -> None:
+    same = str(uuid4())
+    for records, field in (
+        ([], "records"),
+        ([new(b"")] * 101, "records"),
+        ([new(b"1", id=same), new(b"2", id=same)], "records"),
+        ([new(b"", "../x")], "records[0].table"),
+        ([new(b"", "n" * KIB * KIB)], "records[0].table"),
+        ([new(b"1"), {**new(b""), "checksum": "x"}], "records[1].checksum"),
+        ([{**new(b""), "blob": "?"}], "records[0].blob"),
+        ([new(bytes(256 * KIB + 1))], "records[0].blob"),
+        ([new(b"", id="42")], "records[0].id"),
+    ):
+        status, problem = await store(user, records)
+        assert (status, [error["field"] for error in problem["errors"]]) == (422, [field])
+    assert (await user.get("/storage/records"))[1]["total"] == 0
+    await assert_agreement(user.client)
+
+
+async def test_a_hundred_of_the_largest_fit_into_one_request(user: User) -> None:
+    body = bytes(256 * KIB)
+    status, answer = await store(user, [new(body)] * 100)
+    assert (status, {result["status"] for result in answer["results"]}) == (200, {201})
+    await assert_agreement(user.client)
+
+
+async def test_ids_of_a_batch_belong_to_their_user(user: User) -> None:
+    grace = await register(user.client, "grace@example.com")
+    record = await user.stored(b"ada")
+    _, answer = await store(grace, [new(b"grace", id=record["id"])])
+    assert answer["results"][0]["status"] == 201
+    assert await user.read(record["id"]) == (200, b"ada")
