@@ -132,10 +132,11 @@ def demo() -> None:
 def _mount() -> None:
     from adiuva.audit.admin import audit
     from adiuva.auth.admin import admin
-    from adiuva.kit.commands import new, plugin
+    from adiuva.kit.commands import check_submitted, new, plugin
     from adiuva.marketplace.admin import plugins
     from adiuva.storage.admin import reconcile, verify
 
+    plugins.add_command(check_submitted)
     for command in (audit, plugins, reconcile, verify):
         admin.add_command(command)
     for command in (admin, new, plugin):

@@ -1,6 +1,6 @@
 -- What a user accepted of a plugin when installing it. A later version that asks for more does not get it: what holds is
 -- what is both here and in plugins.permissions.
--- depends: 0002.seed-plugins
+-- depends: 0006.marketplace
 
 ALTER TABLE plugin_installations ADD COLUMN accepted_permissions text[];
 

@@ -16,9 +16,13 @@ from typing import Any, Final
 
 import orjson
 
+from adiuva.errors import ValidationFailedError
 from adiuva.kit.code import read_code
 from adiuva.kit.packages import Package, open_package
 from adiuva.kit.report import Finding, Level, Report
+from adiuva.marketplace import checklist
+from adiuva.marketplace.models import Submission
+from adiuva.web import wire
 
 SECONDS: Final = 60.0
 _SHOWN_OUTPUT: Final = 500  # characters
@@ -38,14 +42,39 @@ def check_package(source: Path, *, seconds: float = SECONDS) -> Report:
         if package.entries:
             told, ran = _run(package, Path(folder), seconds)
             findings += ran
+    manifest = told.get("manifest")
+    if manifest:
+        findings += _hold_against_the_checklist(manifest, package.version)
     return Report(
-        package=f"{package.name} {package.version}",
-        plugin_id=told.get("plugin_id"),
+        package=package.name,
+        version=package.version,
+        plugin_id=manifest["id"] if manifest else None,
+        permissions=tuple(manifest["permissions"]) if manifest else (),
         loaded=told.get("loaded", False),
         agents=told.get("agents", {}),
         findings=tuple(findings),
         seconds=time.monotonic() - began,
     )
+
+
+def _hold_against_the_checklist(manifest: dict[str, Any], version: str) -> list[Finding]:
+    """What the marketplace would say of a manifest when it is submitted; what it lacks is only what is asked there."""
+    asked = {"category": "other", "price_cents": 0}
+    submitted = asked | manifest | {"version": manifest["version"] or version}
+    given = {name: value or "not said" for name, value in submitted.items() if name in {"name", "description"}}
+    try:
+        checklist.check(wire.structure(Submission, submitted | given), known=[])
+    except ValidationFailedError as error:
+        return [
+            Finding(
+                check="manifest",
+                level="error",
+                where=manifest["id"],
+                message=f"the marketplace refuses it: {field} {fault}",
+            )
+            for field, fault in error.errors
+        ]
+    return []
 
 
 def _read_metadata(package: Package) -> list[Finding]:

@@ -1,8 +1,12 @@
 """``adiuva new`` and ``adiuva plugin``."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from adiuva.kit.report import Report
 
 _FOLDER = click.option(
     "--dir",
@@ -48,26 +52,46 @@ def plugin() -> None:
     """Work on a package with an agent or a plugin."""
 
 
-@plugin.command()
-@click.argument("path", type=click.Path(exists=True, path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-@click.option(
+_SECONDS = click.option(
     "--seconds",
     type=click.FloatRange(1, 600),
     default=60,
     show_default=True,
     help="What running the package's code may take.",
 )
+
+
+@plugin.command()
+@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@_SECONDS
 def check(path: Path, *, as_json: bool, seconds: float) -> None:
-    """Check a package as a reviewer does: PATH is its folder or a wheel. This runs its code.
+    """Check a package as a reviewer does: PATH is its folder, a wheel or a zip file. This runs its code.
 
     The code runs in a process of its own that has limits, but no jail. The exit status is 1 where there is an error.
     """
-    import orjson
-
     from adiuva.kit.check import check_package
 
-    report = check_package(path, seconds=seconds)
+    _show(check_package(path, seconds=seconds), as_json=as_json)
+
+
+@click.command("check")
+@click.argument("plugin_id", metavar="ID")
+@_SECONDS
+def check_submitted(plugin_id: str, seconds: float) -> None:
+    """Check the last package of the plugin ID; the review queue then shows the report. This runs its code.
+
+    The code runs in a process of its own that has limits, but no jail. The exit status is 1 where there is an error.
+    """
+    from adiuva.kit.review import check_submitted as run
+    from adiuva.settings import Settings
+
+    _show(run(plugin_id, Settings.load(), seconds=seconds), as_json=False)
+
+
+def _show(report: "Report", *, as_json: bool) -> None:
+    import orjson
+
     if as_json:
         click.echo(orjson.dumps(report.as_json(), option=orjson.OPT_INDENT_2).decode())
     else:

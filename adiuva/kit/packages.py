@@ -1,18 +1,19 @@
 """Opens a package that is to be checked: a folder with a pyproject.toml, or a wheel. None of its code is run."""
 
 import shutil
-import stat
 import tomllib
 import zipfile
 from collections.abc import Mapping
 from email.parser import BytesHeaderParser
 from importlib.metadata import PathDistribution
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Final
 
 from attrs import field, frozen
 
 from adiuva.kit.errors import KitError
+from adiuva.marketplace.packages.archives import inspect
+from adiuva.marketplace.packages.refusal import RefusedError
 from adiuva.sdk.hookspecs import PROJECT
 
 MAX_BYTES: Final = 64 * 2**20
@@ -39,9 +40,17 @@ def open_package(source: Path, into: Path) -> Package:
     """
     if source.is_dir():
         return _open_folder(source, into)
-    if source.suffix == ".whl" and source.is_file():
-        return _open_wheel(source, into)
-    raise KitError(f"{source} is neither a folder with a pyproject.toml nor a wheel (.whl).")
+    if source.suffix in {".whl", ".zip"} and source.is_file():
+        unpacked = into / "unpacked"
+        _unpack(source, unpacked)
+        return _open_wheel(source, unpacked) if source.suffix == ".whl" else _open_folder(_project_in(unpacked), into)
+    raise KitError(f"{source} is neither a folder with a pyproject.toml nor a wheel (.whl) or a zip file of one.")
+
+
+def _project_in(unpacked: Path) -> Path:
+    """Where the pyproject.toml is: some tools pack a folder, and some what is in it."""
+    inside = list(unpacked.iterdir())
+    return inside[0] if len(inside) == 1 and inside[0].is_dir() else unpacked
 
 
 def _open_folder(source: Path, into: Path) -> Package:
@@ -93,18 +102,9 @@ def _require_small(source: Path) -> None:
             raise KitError(f"{source} is larger than {MAX_BYTES // 2**20} MiB or {MAX_FILES} files.")
 
 
-def _open_wheel(source: Path, into: Path) -> Package:
-    code = into / "code"
-    try:
-        with zipfile.ZipFile(source) as archive:
-            members = archive.infolist()
-            _require_harmless(source, members)
-            for member in members:
-                _extract(archive, member, code)
-    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
-        raise KitError(f"{source} cannot be unpacked: {error}.") from None
+def _open_wheel(source: Path, code: Path) -> Package:
     found = sorted(code.glob("*.dist-info"))
-    if len(found) != 1:
+    if len(found) != 1 or not (found[0] / "METADATA").is_file():
         raise KitError(f"{source} has no dist-info folder, or several.")
     with (found[0] / "METADATA").open("rb") as file:
         metadata = BytesHeaderParser().parse(file)
@@ -118,25 +118,15 @@ def _open_wheel(source: Path, into: Path) -> Package:
     )
 
 
-def _require_harmless(source: Path, members: list[zipfile.ZipInfo]) -> None:
-    if len(members) > MAX_FILES or sum(member.file_size for member in members) > MAX_BYTES:
-        raise KitError(f"{source} is larger than {MAX_BYTES // 2**20} MiB or {MAX_FILES} files.")
-    for member in members:
-        name = PurePosixPath(member.filename)
-        if name.is_absolute() or ".." in name.parts or "\\" in member.filename or ":" in member.filename:
-            raise KitError(f"{source} has a file whose name leads elsewhere: {member.filename!r}.")
-        if stat.S_ISLNK(member.external_attr >> 16):
-            raise KitError(f"{source} has a link in it: {member.filename!r}.")
-
-
-def _extract(archive: zipfile.ZipFile, member: zipfile.ZipInfo, code: Path) -> None:
-    target = code / member.filename
-    if member.is_dir():
-        target.mkdir(parents=True, exist_ok=True)
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with archive.open(member) as packed, target.open("wb") as file:
-        content = packed.read(member.file_size + 1)
-        if len(content) > member.file_size:  # zipfile checks the CRC, and this the size that was counted above
-            raise KitError(f"{member.filename!r} is larger than the wheel says.")
-        file.write(content)
+def _unpack(source: Path, into: Path) -> None:
+    """Unpack an archive that the marketplace would take."""
+    try:
+        data = source.read_bytes()
+        inspect(data)
+        into.mkdir()
+        with zipfile.ZipFile(source) as archive:
+            archive.extractall(into)
+    except RefusedError as error:
+        raise KitError(f"{source} {error.errors[0][1]}.") from None
+    except OSError as error:
+        raise KitError(f"{source} cannot be unpacked: {error.strerror}.") from None

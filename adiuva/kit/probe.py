@@ -101,9 +101,19 @@ def _probe(asked: dict[str, Any]) -> dict[str, Any]:
         findings.add("behaviour", "warning", "", what)
     return {
         "loaded": bool(plugins),
-        "plugin_id": next((plugin.manifest.id for plugin in plugins if plugin.manifest), None),
+        "manifest": next((_manifest(plugin.manifest) for plugin in plugins if plugin.manifest), None),
         "agents": {agent.name: list(agent.tools()) for plugin in plugins for agent in plugin.agents},
         "findings": findings.items,
+    }
+
+
+def _manifest(manifest: PluginManifest) -> dict[str, Any]:
+    return {
+        "id": manifest.id,
+        "name": manifest.name,
+        "description": manifest.description,
+        "version": manifest.version,
+        "permissions": sorted(manifest.permissions),
     }
 
 

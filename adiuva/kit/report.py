@@ -34,8 +34,10 @@ class Finding:
 class Report:
     """What came of checking one package."""
 
-    package: str  # as its distribution is named, with its version
+    package: str  # as its distribution is named
+    version: str
     plugin_id: str | None  # of its manifest; None where it has none, or was not loaded
+    permissions: tuple[str, ...] = ()  # what its manifest asks for
     loaded: bool  # whether its code could be run; if not, nothing is said of what only running it shows
     agents: dict[str, list[str]] = field(factory=dict)  # their tools, by name
     findings: tuple[Finding, ...] = ()
@@ -50,7 +52,9 @@ class Report:
         """As JSON data; ``passed`` is in it."""
         return {
             "package": self.package,
+            "version": self.version,
             "plugin_id": self.plugin_id,
+            "permissions": list(self.permissions),
             "passed": self.passed,
             "loaded": self.loaded,
             "agents": self.agents,
@@ -63,7 +67,7 @@ class Report:
 
     def lines(self) -> Iterator[str]:
         """As lines to read."""
-        yield f"{self.package}{f', plugin {self.plugin_id}' if self.plugin_id else ''}"
+        yield f"{self.package} {self.version}{f', plugin {self.plugin_id}' if self.plugin_id else ''}"
         for agent, tools in self.agents.items():
             yield f"  {agent}: {', '.join(tools) or 'no tools'}"
         yield ""

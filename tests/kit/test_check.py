@@ -235,15 +235,29 @@ def test_a_wheel_is_checked_as_its_folder_is(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "pip", "wheel", *offline, str(folder)], check=True, capture_output=True)
     [wheel] = tmp_path.glob("*.whl")
     report = check_package(wheel)
-    assert (report.package, report.plugin_id, report.findings) == ("adiuva-garden 0.1.0", "garden", ())
+    assert (report.package, report.version, report.plugin_id) == ("adiuva-garden", "0.1.0", "garden")
+    assert report.findings == ()
 
 
 @pytest.mark.parametrize("name", ["../outside.py", "/etc/outside.py", "a\\..\\b.py", "c:evil.py"])
-def test_a_wheel_that_reaches_outside_is_refused(tmp_path: Path, name: str) -> None:
-    with zipfile.ZipFile(tmp_path / "bad.whl", "w") as archive:
+@pytest.mark.parametrize("suffix", ["whl", "zip"])
+def test_an_archive_that_the_marketplace_refuses_is_not_unpacked(tmp_path: Path, name: str, suffix: str) -> None:
+    with zipfile.ZipFile(tmp_path / f"bad.{suffix}", "w") as archive:
         archive.writestr(name, "x")
-    with pytest.raises(KitError, match="leads elsewhere"):
-        check_package(tmp_path / "bad.whl")
+    with pytest.raises(KitError):
+        check_package(tmp_path / f"bad.{suffix}")
+
+
+def test_a_manifest_that_the_marketplace_refuses_is_an_error(write: Write) -> None:
+    manifest = """
+
+@hookimpl
+def adiuva_plugin() -> PluginManifest:
+    return PluginManifest(id="earnings", name="See data:text/html,x")
+"""
+    told = found(check_package(write(HEAD + "    pass\n" + HOOKS + manifest)), "manifest")
+    assert ("error", "earnings", "the marketplace refuses it: id is reserved") in told
+    assert ("error", "earnings", "the marketplace refuses it: name must not have a data: URL") in told
 
 
 def test_what_is_no_package_is_refused(tmp_path: Path) -> None:
