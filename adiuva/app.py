@@ -27,6 +27,7 @@ from adiuva.chat.batches.pacing import Pacing
 from adiuva.chat.batches.runner import Runner
 from adiuva.chat.batches.service import BATCHES, Batches
 from adiuva.chat.batches.store import BatchStore
+from adiuva.chat.mcp.tools import McpServers
 from adiuva.chat.observers import Observers
 from adiuva.chat.plans import handlers as plan_handlers
 from adiuva.chat.registry import AgentRegistry
@@ -217,6 +218,7 @@ async def _actors(app: web.Application) -> AsyncIterator[None]:
         capacity=settings.mailbox_capacity,
         concurrency=settings.agent_concurrency,
     )
+    mcp = McpServers.of(settings.mcp_servers)
     app[CHAT] = await start_chat(
         system,
         settings,
@@ -225,11 +227,13 @@ async def _actors(app: web.Application) -> AsyncIterator[None]:
         models=model_names(settings) or ("",),  # none configured: whatever is asked, the model says so
         http=app[HTTP],
         observers=observers,
+        mcp=mcp,
     )
     app[health.CHECKS] = _checks(app)
     yield
     until = monotonic() + DRAIN_SECONDS
     await system.stop(DRAIN_SECONDS)
+    await mcp.close()
     await watchers.stop(max(1.0, until - monotonic()))
 
 

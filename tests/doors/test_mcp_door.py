@@ -14,6 +14,8 @@ from mcp.shared._httpx_utils import create_mcp_http_client
 from adiuva.testing.models import ScriptedModel
 from tests.chat.conftest import Start, TaskAgent, User, register
 
+pytestmark = pytest.mark.xdist_group("mcp")  # whose import takes a second
+
 MODES = ["auto", "legacy", "2026-07-28"]
 
 
