@@ -39,7 +39,7 @@ from adiuva.llm import build_model, model_names
 from adiuva.llm.protocol import Model
 from adiuva.marketplace import handlers as marketplace_handlers
 from adiuva.marketplace.packages.service import PACKAGES, Packages
-from adiuva.marketplace.review import REVIEWS, Reviews
+from adiuva.marketplace.review.service import REVIEWS, Reviews
 from adiuva.marketplace.service import MARKETPLACE, Marketplace, remove_refunded
 from adiuva.runtime import ActorSystem
 from adiuva.settings import Settings

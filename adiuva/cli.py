@@ -120,10 +120,18 @@ def chat(**options: Any) -> None:
 
 
 @main.command()
-def demo() -> None:
-    """Run the main job from nothing: a server of its own, a new user, three sentences, their actions."""
-    from adiuva.demo import demo as run
+@click.option("--stripe", is_flag=True, help="Money instead: tiers, a paid plugin, its author's share, a refund.")
+def demo(*, stripe: bool) -> None:
+    """Run the main job from nothing: a server of its own, a new user, three sentences, their actions.
+
+    With --stripe it is the whole way of the money, at a double of Stripe: without an account, and nothing is paid.
+    """
     from adiuva.logs import configure_logging
+
+    if stripe:
+        from adiuva.demo_stripe import demo as run
+    else:
+        from adiuva.demo import demo as run
 
     configure_logging(fmt="console", level="WARNING")
     sys.exit(0 if asyncio.run(run()) else 1)
@@ -132,12 +140,13 @@ def demo() -> None:
 def _mount() -> None:
     from adiuva.audit.admin import audit
     from adiuva.auth.admin import admin
+    from adiuva.billing.admin import billing, events
     from adiuva.kit.commands import check_submitted, new, plugin
-    from adiuva.marketplace.admin import plugins
+    from adiuva.marketplace.review.admin import plugins
     from adiuva.storage.admin import reconcile, verify
 
     plugins.add_command(check_submitted)
-    for command in (audit, plugins, reconcile, verify):
+    for command in (audit, billing, events, plugins, reconcile, verify):
         admin.add_command(command)
     for command in (admin, new, plugin):
         main.add_command(command)

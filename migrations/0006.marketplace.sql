@@ -39,6 +39,22 @@ INSERT INTO plugin_versions
     (plugin_id, position, version, name, description, category, price_cents, permissions, status, submitted_at)
 SELECT id, 1, version, name, description, category, price_cents, permissions, status::text, created_at FROM plugins;
 
+-- What a plugin begins with is its first version.
+CREATE FUNCTION insert_first_version() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO plugin_versions
+        (plugin_id, position, version, name, description, category, price_cents, permissions, status)
+    VALUES (
+        NEW.id, 1, NEW.version, NEW.name, NEW.description, NEW.category, NEW.price_cents, NEW.permissions,
+        CASE NEW.status::text WHEN 'suspended' THEN 'approved' ELSE NEW.status::text END
+    );
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER plugins_first_version AFTER INSERT ON plugins
+FOR EACH ROW EXECUTE FUNCTION insert_first_version();
+
 -- Packages are kept as records and backups are: written down before their bytes come. They have no quota.
 ALTER TABLE storage_usage
     DROP CONSTRAINT storage_usage_kind_check,

@@ -169,7 +169,10 @@ async def find_spent(conn: Connection, *, token_hash: bytes, grace: timedelta) -
 
 
 async def find_principal(conn: Connection, login_id: UUID) -> Record | None:
-    """The user of a login that lives: every field of ``Principal`` but its expiry; ``tier`` is null without a plan."""
+    """The user of a login that lives: every field of ``Principal`` but its expiry.
+
+    ``tier`` is null without a plan; each of ``plugins`` is an id and, after it, its permissions: approved and accepted.
+    """
     return await conn.fetchrow(
         """
         SELECT
@@ -178,13 +181,10 @@ async def find_principal(conn: Connection, login_id: UUID) -> Record | None:
                 WHEN subscriptions.status IN ('active', 'trialing', 'past_due') THEN subscriptions.tier::text
             END AS tier,
             ARRAY(
-                SELECT (
-                    plugin_installations.plugin_id,
-                    ARRAY(
-                        SELECT unnest(plugin_installations.accepted_permissions)
-                        INTERSECT SELECT unnest(plugins.permissions)
-                    )
-                )
+                SELECT concat_ws(' ', plugins.id, array_to_string(ARRAY(
+                    SELECT unnest(plugin_installations.accepted_permissions)
+                    INTERSECT SELECT unnest(plugins.permissions)
+                ), ' '))
                 FROM plugin_installations
                 JOIN plugins ON plugins.id = plugin_installations.plugin_id AND plugins.status = 'approved'
                 WHERE plugin_installations.user_id = logins.user_id

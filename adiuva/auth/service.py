@@ -13,7 +13,7 @@ from adiuva.clock import new_id
 from adiuva.database import Database
 from adiuva.errors import EmailTakenError, InvalidCredentialsError, InvalidTokenError, TokenReusedError
 from adiuva.settings import Settings
-from adiuva.web.access import Principal
+from adiuva.web.access import NO_PLUGINS, Principal
 
 TICKET_SECONDS = 30
 
@@ -208,7 +208,7 @@ class Auth:
             created_at=row["created_at"],
             login_id=login_id,
             expires_at=expires_at,
-            plugins={plugin: frozenset(permissions) for plugin, permissions in row["plugins"]},
+            plugins=dict(map(_granted, row["plugins"])) if row["plugins"] else NO_PLUGINS,
         )
 
     def _rotated(self, refresh_token: str, rotation: Rotation) -> AuthTokens:
@@ -224,6 +224,11 @@ class Auth:
             refresh_token=refresh_token,
             expires_in=int(self._access_lifetime.total_seconds()),
         )
+
+
+def _granted(text: str) -> tuple[str, frozenset[str]]:
+    plugin_id, *permissions = text.split()
+    return plugin_id, frozenset(permissions)
 
 
 AUTH = web.AppKey("auth", Auth)

@@ -45,12 +45,10 @@ class Calls:
             await self._use_up(name, call.key_number)
             raise
         except UncertainError as error:
-            if not error.replayed:
-                raise
-            # The first call with this key has ended with a 500, so that what it has made can be seen now.
-            if (found := await find()) is not None:
-                return found
-            await self._use_up(name, call.key_number)
+            if (
+                error.replayed
+            ):  # the first call with this key has ended; if it has made something, the next try finds it
+                await self._use_up(name, call.key_number)
             raise
 
     async def _use_up(self, name: str, key_number: int) -> None:

@@ -39,7 +39,9 @@ class Housekeeper:
         refunds: Refunds,
         transfers: Transfers,
         accounts: Accounts,
+        soon: asyncio.Event,
     ) -> None:
+        """``soon`` calls for the next round at once."""
         self._database = database
         self._customers = customers
         self._following = following
@@ -49,7 +51,7 @@ class Housekeeper:
         self._transfers = transfers
         self._accounts = accounts
         self._loop_task: asyncio.Task[None] | None = None
-        self._soon = asyncio.Event()
+        self._soon = soon
 
     async def start(self) -> None:
         """Begin the rounds."""
@@ -60,10 +62,6 @@ class Housekeeper:
         if self._loop_task is not None:
             self._loop_task.cancel()
             await asyncio.wait([self._loop_task])
-
-    def nudge(self) -> None:
-        """There is something to do: the next round is now."""
-        self._soon.set()
 
     async def tidy(self) -> None:
         """One round."""

@@ -1,9 +1,14 @@
 """Billing put together: with Stripe, or without."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from aiohttp import web
 
 from adiuva.billing.calls import Calls
 from adiuva.billing.customers import Customers
+from adiuva.billing.errors import StripeNeededError
 from adiuva.billing.events.inbox import Inbox, Prepare
 from adiuva.billing.events.models import Apply, Event, nothing
 from adiuva.billing.housekeeping import Housekeeper
@@ -30,6 +35,7 @@ class Billing:
         """``prefix`` is the path of the API; ``on_refunded`` is told that a plugin has been paid back in full."""
         calls, prices, pages = Calls(database), Prices.of(settings), Pages.of(settings, prefix)
         stripe = self._stripe = _stripe(settings)
+        soon = asyncio.Event()
         customers = Customers(database=database, stripe=stripe, calls=calls) if stripe else None
         orders = transfers = refunds = None
         if stripe and customers:
@@ -53,6 +59,7 @@ class Billing:
             database=database,
             secrets=tuple(secret for secret in settings.stripe_webhook_secret.replace(" ", "").split(",") if secret),
             prepare=_prepare(self.following, refunds, self.accounts),
+            applied=soon,
         )
         self.housekeeper = None
         if customers and orders and transfers and refunds:
@@ -65,6 +72,7 @@ class Billing:
                 refunds=refunds,
                 transfers=transfers,
                 accounts=self.accounts,
+                soon=soon,
             )
 
     async def start(self) -> None:
@@ -82,6 +90,22 @@ class Billing:
         await self.inbox.stop()
         if self._stripe:
             await self._stripe.close()
+
+
+@asynccontextmanager
+async def following_of(settings: Settings, database: Database) -> AsyncIterator[Following]:
+    """Subscriptions alone, for the command line.
+
+    Raises:
+        StripeNeededError: there is no key.
+    """
+    stripe = _stripe(settings)
+    if stripe is None:
+        raise StripeNeededError
+    try:
+        yield Following(database=database, stripe=stripe, prices=Prices.of(settings))
+    finally:
+        await stripe.close()
 
 
 def _stripe(settings: Settings) -> Stripe | None:

@@ -1,5 +1,7 @@
 """Stripe through its official library: loaded when first needed, asked asynchronously, its errors in our family."""
 
+import asyncio
+import importlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
@@ -85,7 +87,7 @@ class Stripe:
             NotNowError: it has not begun; the same call may work in a moment.
             RefusedError: it did not happen: `MissingError`, `CardRefusedError`, or any other reason.
         """
-        client = self._client()
+        client = await self._client()
         from stripe import StripeError
 
         try:
@@ -98,7 +100,7 @@ class Stripe:
 
     async def list(self, ask: "Callable[[V1Services], Awaitable[ListObject[Any]]]") -> list[Object]:
         """All objects of the list that ``ask`` brings, page after page. The errors are those of `call`."""
-        client = self._client()
+        client = await self._client()
         from stripe import StripeError
 
         found: list[Object] = []
@@ -114,21 +116,26 @@ class Stripe:
             raise UncertainError from error
         return found
 
-    def _client(self) -> "StripeClient":
-        if self._made is None:
-            import stripe
+    async def _client(self) -> "StripeClient":
+        if self._made is not None:
+            return self._made
+        # The library has some thousand modules: clients are served while it loads.
+        return self._make(await asyncio.to_thread(importlib.import_module, "stripe"))
 
-            # Its debug lines have what is sent: names, addresses.
-            logging.getLogger("stripe").setLevel(logging.WARNING)
-            stripe.enable_telemetry = False
-            self._http = stripe.AIOHTTPClient(timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS))
-            self._made = stripe.StripeClient(
-                self._api_key,
-                base_addresses={"api": self._api_base} if self._api_base else None,
-                max_network_retries=self._retries,
-                http_client=self._http,
-            )
-        return self._made
+    def _make(self, stripe: Any) -> "StripeClient":
+        if self._made is not None:  # by somebody else meanwhile
+            return self._made
+        # Its debug lines have what is sent: names, addresses.
+        logging.getLogger("stripe").setLevel(logging.WARNING)
+        stripe.enable_telemetry = False
+        self._http = stripe.AIOHTTPClient(timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS))
+        self._made = made = stripe.StripeClient(
+            self._api_key,
+            base_addresses={"api": self._api_base} if self._api_base else None,
+            max_network_retries=self._retries,
+            http_client=self._http,
+        )
+        return made  # type: ignore[no-any-return]
 
 
 def _fault(error: "StripeError") -> PaymentsUnavailableError:

@@ -11,13 +11,13 @@ from contextlib import suppress
 from functools import cache
 from typing import Any, Final, Self
 from urllib.parse import urlencode, urlsplit
-from urllib.request import getproxies
 
 import aiohttp
 from aiohttp import hdrs
 from attrs import define, field
 from yarl import URL
 
+from adiuva import proxies
 from adiuva.blobs.chunks import Body
 
 UNSIGNED: Final = "UNSIGNED-PAYLOAD"
@@ -53,7 +53,7 @@ class DirectLane:
             timeout=limits,
             auto_decompress=False,
             skip_auto_headers={hdrs.CONTENT_TYPE, hdrs.ACCEPT_ENCODING},
-            trust_env=bool(getproxies()),  # which are looked up for each request
+            trust_env=proxies.in_use(),
         )
         return cls(base=base, region=client.meta.region_name, credentials=credentials, http=http)
 

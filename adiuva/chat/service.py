@@ -79,6 +79,11 @@ class Chat:
             raise NotFoundError(f"There is no agent {agent} here.")
         self._require_tier(principal, agent)
 
+    def rights(self, principal: Principal, agent: str) -> Rights:
+        """What ``agent`` may do and see for this user."""
+        manifest = self.registry.manifest_of(agent)
+        return Rights.of(manifest, principal.plugins.get(manifest.id, ()) if manifest else ())
+
     async def answer(self, job: ChatJob, principal: Principal, *, line: str | None = None) -> ChatResult:
         """The whole answer at once, sanitized. ``line``: where it waits in mailboxes, instead of the user's own."""
         try:
@@ -139,7 +144,7 @@ class Chat:
     def tools_of(self, principal: Principal, agent: str) -> dict[str, Tool]:
         """The tools of an agent as far as the user's rights reach."""
         found = self.registry.get(agent)
-        return {} if found is None else self._rights(principal, agent).tools(found.tools())
+        return {} if found is None else self.rights(principal, agent).tools(found.tools())
 
     def models_for(self, tier: str) -> list[dict[str, Any]]:
         """Every model that clients may ask for, and whether ``tier`` may."""
@@ -178,10 +183,6 @@ class Chat:
         except TierRequiredError:
             return False
         return True
-
-    def _rights(self, principal: Principal, agent: str) -> Rights:
-        manifest = self.registry.manifest_of(agent)
-        return Rights.of(manifest, principal.plugins.get(manifest.id, ()) if manifest else ())
 
     def _chosen_model(self, request: ChatRequest, principal: Principal) -> str:
         if request.model is None or request.model == self.models[0]:

@@ -20,8 +20,8 @@ from adiuva.errors import ValidationFailedError
 from adiuva.kit.code import read_code
 from adiuva.kit.packages import Package, open_package
 from adiuva.kit.report import Finding, Level, Report
-from adiuva.marketplace import checklist
 from adiuva.marketplace.models import Submission
+from adiuva.marketplace.submissions import checklist
 from adiuva.web import wire
 
 SECONDS: Final = 60.0

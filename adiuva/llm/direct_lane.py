@@ -4,12 +4,12 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
-from urllib.request import getproxies
 
 import aiohttp
 import orjson
 from attrs import define, field
 
+from adiuva import proxies
 from adiuva.clock import now
 from adiuva.llm import openai_wire
 from adiuva.llm.faults import ProviderFault, retry_after
@@ -39,8 +39,7 @@ class DirectLane:
                 connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                # Looked up for each call, which takes longer than the call; NO_PROXY alone names no proxy.
-                trust_env=bool(getproxies().keys() - {"no"}),
+                trust_env=proxies.in_use(),
                 headers={"Accept-Encoding": "identity"},  # small chunks gain nothing from being unpacked
             )
 

@@ -16,6 +16,8 @@ from adiuva.marketplace import queries
 from adiuva.marketplace.models import (
     ID,
     MAX_ID_LENGTH,
+    InstallRequest,
+    Plugin,
     RatingRequest,
     ReviewRequest,
     Search,
@@ -24,8 +26,10 @@ from adiuva.marketplace.models import (
 )
 from adiuva.marketplace.packages.models import MAX_PACKAGE_BYTES
 from adiuva.marketplace.packages.service import PACKAGES
-from adiuva.marketplace.review import REVIEWS
+from adiuva.marketplace.review import queries as review_queries
+from adiuva.marketplace.review.service import REVIEWS
 from adiuva.marketplace.service import MARKETPLACE, is_privileged
+from adiuva.marketplace.submissions import queries as submission_queries
 from adiuva.storage.download import send_blob
 from adiuva.storage.models import Blob
 from adiuva.storage.requests import X_CHECKSUM, read_body
@@ -65,11 +69,19 @@ async def list_mine(request: web.Request) -> web.Response:
 
 
 async def list_installed(request: web.Request) -> web.Response:
-    """What the user has installed, whatever its status."""
-    page = read_page(request, limit=DEFAULT_LIMIT)
+    """What the user has installed, whatever its status, and what of it the user has yet to accept."""
+    page, user_id = read_page(request, limit=DEFAULT_LIMIT), request[PRINCIPAL].user_id
     async with request.app[DATABASE].acquire() as conn:
-        plugins, total = await queries.list_installed(conn, request[PRINCIPAL].user_id, page)
-    return json_response(page.listing(plugins, total=total))
+        plugins, total = await queries.list_installed(conn, user_id, page)
+        accepted = await queries.list_accepted(conn, user_id=user_id)
+    return json_response(
+        page.listing([_with_rights(plugin, accepted.get(plugin.id, [])) for plugin in plugins], total=total)
+    )
+
+
+def _with_rights(plugin: Plugin, accepted: list[str]) -> dict[str, Any]:
+    pending = [permission for permission in plugin.permissions if permission not in accepted]
+    return attrs.asdict(plugin) | {"accepted_permissions": accepted, "pending_permissions": pending}
 
 
 async def get_plugin(request: web.Request) -> web.Response:
@@ -97,13 +109,15 @@ async def list_versions(request: web.Request) -> web.Response:
         plugin = await queries.find_plugin(conn, plugin_id, user_id=principal.user_id)
         if plugin is None or not is_privileged(principal, plugin.author_id):
             raise NotFoundError
-        versions, total = await queries.list_versions(conn, plugin_id, page)
+        versions, total = await submission_queries.list_versions(conn, plugin_id, page)
     return json_response(page.listing(versions, total=total))
 
 
 async def install_plugin(request: web.Request) -> web.Response:
-    """Install a plugin; a second time it is there already."""
-    installation, is_new = await request.app[MARKETPLACE].install(customer(request), path_id(request))
+    """Install a plugin; a second time it is there already. A body says which permissions are accepted."""
+    principal, plugin_id = customer(request), path_id(request)
+    body = await read_json(request, InstallRequest) if request.can_read_body else InstallRequest()
+    installation, is_new = await request.app[MARKETPLACE].install(principal, plugin_id, body.accept_permissions)
     answer = attrs.asdict(installation)
     return json_response(_with_stub(request, answer) if installation.revenue else answer, status=201 if is_new else 200)
 
@@ -153,7 +167,7 @@ async def list_pending(request: web.Request) -> web.Response:
     """What waits for a review, the oldest first."""
     page = read_page(request, limit=DEFAULT_LIMIT)
     async with request.app[DATABASE].acquire() as conn:
-        plugins, total = await queries.list_waiting(conn, page)
+        plugins, total = await review_queries.list_waiting(conn, page)
     return json_response(page.listing(plugins, total=total))
 
 

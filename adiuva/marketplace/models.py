@@ -7,7 +7,7 @@ from uuid import UUID
 from attrs import field, frozen
 
 from adiuva.billing.purchases.models import Revenue
-from adiuva.marketplace.versions import VERSION
+from adiuva.marketplace.submissions.versions import VERSION
 from adiuva.sdk import Permission
 from adiuva.web.wire import Constraint, Length, Pattern, Range
 
@@ -24,6 +24,7 @@ MAX_PENDING: Final = 50  # of one author; more is no longer work that somebody w
 
 _ID: list[Constraint] = [Length(1, MAX_ID_LENGTH), ID]
 _VERSION: list[Constraint] = [Length(1, 64), Pattern(VERSION, "a semantic version, such as 1.4.0")]
+_SOME_PERMISSIONS: list[Constraint] = [Length(max=len(Permission))]
 _CATEGORY: list[Constraint] = [Length(1, MAX_CATEGORY_LENGTH), CATEGORY]
 
 
@@ -37,7 +38,7 @@ class Submission:
     version: str = field(validator=_VERSION)
     category: str = field(validator=_CATEGORY)
     price_cents: int = field(validator=Range(0, MAX_PRICE_CENTS))
-    permissions: list[Permission] = field(validator=Length(max=len(Permission)))
+    permissions: list[Permission] = field(validator=_SOME_PERMISSIONS)
 
 
 @frozen(kw_only=True)
@@ -104,11 +105,20 @@ class Waiting(Plugin):
 
 
 @frozen(kw_only=True)
+class InstallRequest:
+    """What the user accepts; without it, what the plugin asks for at that moment, or what was accepted before."""
+
+    accept_permissions: list[Permission] | None = field(default=None, validator=_SOME_PERMISSIONS)
+
+
+@frozen(kw_only=True)
 class Installation:
     """A plugin that a user has installed; ``revenue`` is what was paid for it, None where it was free."""
 
     plugin_id: str
     installed_at: datetime
+    accepted_permissions: list[str]
+    pending_permissions: list[str]  # what it asks for and does not have, until the user accepts that too
     revenue: Revenue | None
 
 

@@ -1,6 +1,6 @@
 """The marketplace's decisions: who may do what to a plugin, in which state, and what is paid for before."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 from uuid import UUID
 
@@ -12,9 +12,8 @@ from attrs import frozen
 from adiuva.billing.purchases.models import Buyer, Offer
 from adiuva.billing.purchases.service import Purchases
 from adiuva.database import Connection, Database
-from adiuva.errors import CheckoutRequiredError, NotFoundError
+from adiuva.errors import CheckoutRequiredError, NotFoundError, ValidationFailedError
 from adiuva.marketplace import queries
-from adiuva.marketplace.checklist import check
 from adiuva.marketplace.errors import (
     PluginIdTakenError,
     RatingNeedsInstallError,
@@ -24,7 +23,9 @@ from adiuva.marketplace.errors import (
 )
 from adiuva.marketplace.models import MAX_PENDING, Held, Installation, Plugin, Rating, Submission
 from adiuva.marketplace.packages import queries as package_queries
-from adiuva.marketplace.versions import is_above
+from adiuva.marketplace.submissions import queries as submission_queries
+from adiuva.marketplace.submissions.checklist import check
+from adiuva.marketplace.submissions.versions import is_above
 from adiuva.web.access import Principal
 
 T = TypeVar("T")
@@ -63,18 +64,18 @@ class Marketplace:
 
         async def work(conn: Connection) -> Plugin:
             check(submission, await queries.list_known(conn, author_id=principal.user_id))
-            is_new = await queries.insert_plugin(conn, submission, principal.user_id)
-            plugin = await _held(conn, submission.id)
+            is_new = await submission_queries.insert_plugin(conn, submission, principal.user_id)
+            plugin = await held(conn, submission.id)
             if plugin.author_id != principal.user_id:
                 raise PluginIdTakenError
             if not is_new:
                 await _require_rising(conn, plugin, submission.version)
-                await queries.end_pending(conn, plugin.id, "superseded")
+                await submission_queries.end_pending(conn, plugin.id, "superseded")
                 await package_queries.drop_unneeded(conn, plugin.id)
-            if await queries.count_pending(conn, principal.user_id) >= MAX_PENDING:
+                await submission_queries.insert_version(conn, submission)
+                await submission_queries.show_pending(conn, plugin.id)
+            if await submission_queries.count_pending(conn, principal.user_id) > MAX_PENDING:
                 raise TooManyPendingError
-            await queries.insert_version(conn, submission)
-            await queries.show_pending(conn, plugin.id)
             return await _version(conn, plugin.id, submission.version, principal.user_id)
 
         return await self._transaction(work)
@@ -88,33 +89,39 @@ class Marketplace:
         """
 
         async def work(conn: Connection) -> None:
-            plugin = await _held(conn, plugin_id)
+            plugin = await held(conn, plugin_id)
             if plugin.author_id != principal.user_id:
                 raise NotFoundError
             if plugin.status == "withdrawn":
                 raise WrongStatusError("The plugin is withdrawn already.")
-            await queries.end_pending(conn, plugin_id, "withdrawn")
+            await submission_queries.end_pending(conn, plugin_id, "withdrawn")
             await queries.set_status(conn, plugin_id, "withdrawn")
             await package_queries.drop_unneeded(conn, plugin_id)
 
         await self._transaction(work)
 
-    async def install(self, principal: Principal, plugin_id: str) -> tuple[Installation, bool]:
+    async def install(
+        self, principal: Principal, plugin_id: str, accepted: Sequence[str] | None
+    ) -> tuple[Installation, bool]:
         """Install a plugin, and pay for it where it costs something; gives also whether it is new.
 
-        What was paid for once is free from then on. Authors do not pay for their own.
+        What was paid for once is free from then on. Authors do not pay for their own. ``accepted`` are the permissions
+        that the plugin gets; None leaves them as they are, and for a new one means all that it asks for.
 
         Raises:
             NotFoundError: there is no such plugin to be installed.
             CheckoutRequiredError: it has to be paid for first.
+            ValidationFailedError: the plugin does not ask for what is accepted.
         """
         async with self.database.acquire() as conn:
-            if there := await self._installed(conn, principal, plugin_id):
+            there = await self._installed(conn, principal, plugin_id)
+            if there and accepted is None:
                 return there, False
             plugin = await queries.find_plugin(conn, plugin_id, user_id=principal.user_id)
         if plugin is None or plugin.status != "approved":
             raise NotFoundError
-        if _has_price(principal, plugin):
+        _require_asked(plugin, accepted)
+        if there is None and _has_price(principal, plugin):
             await self.purchases.buy(
                 Buyer(user_id=principal.user_id, email=principal.email),
                 Offer(
@@ -125,7 +132,7 @@ class Marketplace:
                     author_id=plugin.author_id,
                 ),
             )
-        return await self._transaction(lambda conn: self._install(conn, principal, plugin_id))
+        return await self._transaction(lambda conn: self._install(conn, principal, plugin_id, accepted))
 
     async def uninstall(self, principal: Principal, plugin_id: str) -> None:
         """Uninstall a plugin, whatever its status; what was paid for stays paid.
@@ -149,7 +156,7 @@ class Marketplace:
         """
 
         async def work(conn: Connection) -> Rating:
-            if (await _held(conn, plugin_id)).status != "approved":
+            if (await held(conn, plugin_id)).status != "approved":
                 raise NotFoundError
             if not await queries.rate(conn, user_id=principal.user_id, plugin_id=plugin_id, stars=stars):
                 raise RatingNeedsInstallError
@@ -157,28 +164,39 @@ class Marketplace:
 
         return await self._transaction(work)
 
-    async def _install(self, conn: Connection, principal: Principal, plugin_id: str) -> tuple[Installation, bool]:
-        plugin = await _held(conn, plugin_id)
-        if there := await self._installed(conn, principal, plugin_id):
-            return there, False
+    async def _install(
+        self, conn: Connection, principal: Principal, plugin_id: str, accepted: Sequence[str] | None
+    ) -> tuple[Installation, bool]:
+        await held(conn, plugin_id)
+        plugin = await queries.find_plugin(conn, plugin_id, user_id=principal.user_id)
+        assert plugin is not None
+        if plugin.status == "approved":
+            _require_asked(plugin, accepted)
+        if plugin.installed:
+            if accepted is not None:
+                await queries.accept_permissions(
+                    conn, user_id=principal.user_id, plugin_id=plugin_id, accepted=accepted
+                )
+            return await self._there(conn, principal, plugin_id), False
         if plugin.status != "approved":
             raise NotFoundError
         paid = await self.purchases.find(conn, user_id=principal.user_id, plugin_id=plugin_id)
         if paid is None and _has_price(principal, plugin):
             raise CheckoutRequiredError  # it has got a price, or was refunded, since we looked
-        await queries.insert_installation(conn, user_id=principal.user_id, plugin_id=plugin_id)
+        await queries.insert_installation(conn, user_id=principal.user_id, plugin_id=plugin_id, accepted=accepted)
+        return await self._there(conn, principal, plugin_id), True
+
+    async def _there(self, conn: Connection, principal: Principal, plugin_id: str) -> Installation:
         installed = await self._installed(conn, principal, plugin_id)
         assert installed is not None
-        return installed, True
+        return installed
 
     async def _installed(self, conn: Connection, principal: Principal, plugin_id: str) -> Installation | None:
         row = await queries.find_installation(conn, user_id=principal.user_id, plugin_id=plugin_id)
         if row is None:
             return None
         paid = await self.purchases.find(conn, user_id=principal.user_id, plugin_id=plugin_id)
-        return Installation(
-            plugin_id=row["plugin_id"], installed_at=row["installed_at"], revenue=paid.revenue if paid else None
-        )
+        return Installation(**row, revenue=paid.revenue if paid else None)
 
     async def _transaction(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         return await in_transaction(self.database, work)
@@ -191,6 +209,18 @@ async def in_transaction(database: Database, work: Callable[[Connection], Awaita
             async with database.acquire() as conn, conn.transaction():
                 return await work(conn)
     raise AssertionError
+
+
+async def held(conn: Connection, plugin_id: str) -> Held:
+    """A plugin that nobody else changes until the end of the transaction.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    plugin = await queries.lock_plugin(conn, plugin_id)
+    if plugin is None:
+        raise NotFoundError(f"There is no plugin {plugin_id}.")
+    return plugin
 
 
 async def remove_refunded(conn: Connection, user_id: UUID, plugin_id: str) -> None:
@@ -207,15 +237,18 @@ def _has_price(principal: Principal, plugin: Plugin | Held) -> bool:
     return plugin.price_cents > 0 and plugin.author_id != principal.user_id
 
 
-async def _held(conn: Connection, plugin_id: str) -> Held:
-    plugin = await queries.lock_plugin(conn, plugin_id)
-    if plugin is None:
-        raise NotFoundError
-    return plugin
+def _require_asked(plugin: Plugin, accepted: Sequence[str] | None) -> None:
+    faults = [
+        (f"accept_permissions[{index}]", "is not what this plugin asks for")
+        for index, permission in enumerate(accepted or ())
+        if permission not in plugin.permissions
+    ]
+    if faults:
+        raise ValidationFailedError(faults)
 
 
 async def _require_rising(conn: Connection, plugin: Held, version: str) -> None:
-    last = await queries.find_last_version(conn, plugin.id) or plugin.version
+    last = await submission_queries.find_last_version(conn, plugin.id)
     if not is_above(version, last):
         raise VersionNotAboveError(f"The version has to be above {last}, the last one that was submitted.")
 

@@ -33,7 +33,8 @@ def adiuva_agents() -> list[Agent]:
 def adiuva_plugin() -> PluginManifest:
     """The marketplace plugin that this module is. Called once, when the server starts; since 0.1.
 
-    Takes no arguments. Without it the module's agents are the operator's own: open to all users whose tier allows them.
+    Takes no arguments. Every module may implement it, each for a plugin of its own; an id that is taken already refuses
+    the module. Without it the module's agents are the operator's own: open to all users whose tier allows them.
     """
     raise NotImplementedError
 

@@ -2,6 +2,10 @@
 
 import asyncio
 import os
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Literal
 from uuid import uuid4
@@ -163,3 +167,19 @@ async def s3_way(s3_server: S3Server) -> AsyncIterator[S3Way]:
     await way.open()
     yield way
     await way.close()
+
+
+@pytest.fixture
+def s3_sink() -> Iterator[str]:
+    """The address of an S3, a process of its own, that takes and gives any number of bytes and keeps none of them."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    process = subprocess.Popen([sys.executable, "-m", "adiuva.testing.s3_sink", str(port)])
+    for _ in range(1000):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        time.sleep(0.02)
+    yield f"http://127.0.0.1:{port}"
+    process.terminate()
+    process.wait()

@@ -66,6 +66,10 @@ class Sink:
             left -= min(left, len(block))
         return answer
 
+    async def head(self, _: web.Request) -> web.Response:
+        """The bucket is there."""
+        return web.Response()
+
     async def delete(self, request: web.Request) -> web.Response:
         """Forget an object."""
         self.objects.pop(request.path, None)
@@ -75,7 +79,7 @@ class Sink:
 async def serve(port: int) -> None:
     """Listen until the process ends."""
     sink, app = Sink(), web.Application(client_max_size=0)
-    for method in ("put", "post", "get", "delete"):
+    for method in ("put", "post", "get", "head", "delete"):
         app.router.add_route(method, "/{key:.*}", getattr(sink, method))
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()

@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Literal, Protocol
+from types import MappingProxyType
+from typing import Final, Literal, Protocol
 from uuid import UUID
 
 from aiohttp import hdrs, web
-from attrs import field, frozen
+from attrs import frozen
 
 from adiuva.errors import InvalidTokenError, UnauthorizedError
 
 Access = Literal["private", "public", "admin"]
+
+NO_PLUGINS: Final[Mapping[str, frozenset[str]]] = MappingProxyType({})
 
 _MAX_TOKEN_LENGTH = 4096
 
@@ -27,7 +30,7 @@ class Principal:
     login_id: UUID
     expires_at: datetime  # of the access token: a socket that it opened closes then
     # The approved plugins that the user has installed, each with the permissions that are approved and accepted.
-    plugins: Mapping[str, frozenset[str]] = field(factory=dict)
+    plugins: Mapping[str, frozenset[str]] = NO_PLUGINS
 
 
 class Authenticator(Protocol):

@@ -26,7 +26,7 @@ PASSWORD = "correct horse battery"
 MANY = 1_000_000
 
 Client = TestClient[web.Request, web.Application]
-Serve = Callable[..., Awaitable[Client]]
+Start = Callable[..., Awaitable[Client]]
 
 
 @pytest.fixture
@@ -58,25 +58,25 @@ def paid(settings: Settings, stripe: StripeDouble) -> Settings:
 
 
 @pytest.fixture
-def serve(aiohttp_client: Callable[[web.Application], Awaitable[Client]]) -> Serve:
-    async def start(settings: Settings) -> Client:
+def start(aiohttp_client: Callable[[web.Application], Awaitable[Client]]) -> Start:
+    async def run(settings: Settings) -> Client:
         return await aiohttp_client(create_app(settings, registry=AgentRegistry()))
 
-    return start
+    return run
 
 
 @pytest.fixture
-async def client(serve: Serve, paid: Settings, stripe: StripeDouble) -> Client:
+async def client(start: Start, paid: Settings, stripe: StripeDouble) -> Client:
     """A server with Stripe, to which its events are delivered."""
-    client = await serve(paid)
+    client = await start(paid)
     stripe.webhooks.url = str(client.make_url(f"{API}/billing/webhook"))
     return client
 
 
 @pytest.fixture
-async def bare(serve: Serve, settings: Settings) -> Client:
+async def bare(start: Start, settings: Settings) -> Client:
     """A server without Stripe."""
-    return await serve(settings)
+    return await start(settings)
 
 
 def billing_of(client: Client) -> Billing:

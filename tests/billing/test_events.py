@@ -24,7 +24,7 @@ from adiuva.testing.stripe_double import StripeDouble
 from adiuva.testing.stripe_double import subscribing as at_stripe
 from adiuva.testing.stripe_double.calls import shown
 from adiuva.testing.stripe_double.webhooks import signature
-from tests.billing.conftest import Client, Serve, User, billing_of, send
+from tests.billing.conftest import Client, Start, User, billing_of, send
 
 SECRET = "whsec_double"
 
@@ -50,11 +50,11 @@ def event(kind: str = "customer.subscription.updated", **about: Any) -> dict[str
     }
 
 
-@pytest.mark.parametrize("off", [0, -299, 299])
-async def test_a_signature_of_the_last_or_next_300_seconds_is_taken(client: Client, off: int) -> None:
+async def test_a_signature_of_the_last_or_next_300_seconds_is_taken(client: Client) -> None:
     """BI5."""
     payload = orjson.dumps(event("something.else"))
-    assert await post(client, payload, signature(payload, SECRET, at=time.time() + off)) == (200, None)
+    for off in (0, -298, 298):
+        assert await post(client, payload, signature(payload, SECRET, at=time.time() + off)) == (200, None)
 
 
 async def test_the_signature_is_the_one_that_stripes_library_makes(client: Client) -> None:
@@ -106,8 +106,8 @@ async def test_one_valid_signature_of_several_is_enough(client: Client) -> None:
     assert (await post(client, payload, f"{moment},v1={'0' * 64},v0=abc,v1={digest}"))[0] == 200
 
 
-async def test_several_secrets_are_for_several_endpoints(serve: Serve, paid: Settings) -> None:
-    client = await serve(attrs.evolve(paid, stripe_webhook_secret="whsec_one, whsec_two"))
+async def test_several_secrets_are_for_several_endpoints(start: Start, paid: Settings) -> None:
+    client = await start(attrs.evolve(paid, stripe_webhook_secret="whsec_one, whsec_two"))
     payload = orjson.dumps(event("something.else"))
     for secret, status in (("whsec_one", 200), ("whsec_two", 200), ("whsec_one, whsec_two", 400), ("", 400)):
         assert (await post(client, payload, signature(payload, secret)))[0] == status
@@ -118,42 +118,42 @@ async def test_without_a_secret_nobody_can_speak(bare: Client) -> None:
     assert await post(bare, payload, signature(payload, "")) == (503, "webhook_not_configured")
 
 
-@pytest.mark.parametrize(
-    "payload",
-    [
-        b"",
-        b"{",
-        b"[]",
-        b"null",
-        b"\xff\xfe",
-        b"{}",
-        b'{"id":"evt_1","type":"x","created":1,"data":5}',
-        b'{"id":"evt_1","type":"x","created":1,"data":{"object":[]}}',
-        b'{"id":"evt_1","type":"x","created":"1","data":{"object":{}}}',
-        b'{"id":"evt_1","type":"x","created":1e300,"data":{"object":{}}}',
-        b'{"id":"","type":"x","created":1,"data":{"object":{}}}',
-        b'{"id":"evt\\u0000","type":"x","created":1,"data":{"object":{}}}',
-        b'{"id":"evt_1","type":5,"created":1,"data":{"object":{}}}',
-    ],
-)
-async def test_what_is_signed_but_no_event_is_400(client: Client, payload: bytes) -> None:
-    assert (await post(client, payload, signature(payload, SECRET)))[0] == 400
+NO_EVENTS = [
+    b"",
+    b"{",
+    b"[]",
+    b"null",
+    b"\xff\xfe",
+    b"{}",
+    b'{"id":"evt_1","type":"x","created":1,"data":5}',
+    b'{"id":"evt_1","type":"x","created":1,"data":{"object":[]}}',
+    b'{"id":"evt_1","type":"x","created":"1","data":{"object":{}}}',
+    b'{"id":"evt_1","type":"x","created":1e300,"data":{"object":{}}}',
+    b'{"id":"","type":"x","created":1,"data":{"object":{}}}',
+    b'{"id":"evt\\u0000","type":"x","created":1,"data":{"object":{}}}',
+    b'{"id":"evt_1","type":5,"created":1,"data":{"object":{}}}',
+]
 
 
-@pytest.mark.parametrize(
-    "about",
-    [
-        {"customer": "cus_\x00"},
-        {"customer": 5},
-        {"customer": {"id": "cus_1"}},
-        {"customer": "cus_1", "metadata": {"user_id": "nobody"}},
-        {"customer": "cus_1", "metadata": "none"},
-        {"customer": "cus_1", "items": "none"},
-        {"customer": "cus_1", "client_reference_id": "00000000-0000-0000-0000-000000000000"},
-    ],
-)
-async def test_strange_objects_are_kept_or_ignored_and_never_a_500(client: Client, about: dict[str, Any]) -> None:
-    assert await send(client, event(**about)) == 200
+async def test_what_is_signed_but_no_event_is_400(client: Client) -> None:
+    for payload in NO_EVENTS:
+        assert (await post(client, payload, signature(payload, SECRET)))[0] == 400, payload
+
+
+STRANGE: list[dict[str, Any]] = [
+    {"customer": "cus_\x00"},
+    {"customer": 5},
+    {"customer": {"id": "cus_1"}},
+    {"customer": "cus_1", "metadata": {"user_id": "nobody"}},
+    {"customer": "cus_1", "metadata": "none"},
+    {"customer": "cus_1", "items": "none"},
+    {"customer": "cus_1", "client_reference_id": "00000000-0000-0000-0000-000000000000"},
+]
+
+
+async def test_strange_objects_are_kept_or_ignored_and_never_a_500(client: Client) -> None:
+    for about in STRANGE:
+        assert await send(client, event(**about)) == 200, about
 
 
 async def test_other_types_are_acknowledged_and_ignored(client: Client, database: Database) -> None:
@@ -162,9 +162,9 @@ async def test_other_types_are_acknowledged_and_ignored(client: Client, database
 
 
 async def test_an_event_of_an_unknown_customer_is_kept_and_applied_once_the_customer_is_known(
-    serve: Serve, settings: Settings, database: Database
+    start: Start, settings: Settings, database: Database
 ) -> None:
-    client = await serve(attrs.evolve(settings, stripe_webhook_secret=SECRET))
+    client = await start(attrs.evolve(settings, stripe_webhook_secret=SECRET))
     ada = await User.register(client)
     early = event(customer="cus_1", metadata={"tier": "power"})
     assert await send(client, early) == 200
@@ -327,11 +327,12 @@ async def test_repeated_and_shuffled_events_end_as_stripe_has_it(
 
 @pytest.mark.proof
 @pytest.mark.timeout(300)
+@pytest.mark.parametrize("part", range(4))
 async def test_1000_shuffles_of_events_five_times_each_end_as_stripe_has_it(
-    client: Client, stripe: StripeDouble, database: Database
+    client: Client, stripe: StripeDouble, database: Database, part: int
 ) -> None:
     """BI1."""
-    await converges(client, stripe, database, range(1000))
+    await converges(client, stripe, database, range(part * 250, part * 250 + 250))
 
 
 async def test_a_late_update_does_not_undo_the_end(client: Client, stripe: StripeDouble) -> None:
@@ -357,6 +358,23 @@ async def test_an_update_before_the_checkouts_completion_gives_the_tier(client: 
     assert await ada.tier() == "power"
 
 
+async def test_a_reading_that_is_answered_late_does_not_undo_a_newer_one(client: Client, stripe: StripeDouble) -> None:
+    """BI3."""
+    ada = await User.register(client)
+    customer = await ada.subscribe(stripe, "pro")
+    at_stripe.change_price(stripe.store, stripe.subscription(customer), "price_power_monthly")
+    [older] = stripe.webhooks.pending.values()
+    late = stripe.fail(r"/v1/subscriptions", method="GET", late=0.8)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(send(client, older))
+        while not late.hits:
+            await asyncio.sleep(0.01)
+        at_stripe.change_price(stripe.store, stripe.subscription(customer), "price_team_monthly")
+        assert await send(client, stripe.store.events[-1]) == 200
+        assert await ada.tier() == "team"
+    assert await ada.tier() == "team"
+
+
 async def race(client: Client, other: Client, stripe: StripeDouble, rounds: int) -> None:
     ada = await User.register(client)
     customer = await ada.subscribe(stripe, "pro")
@@ -367,23 +385,23 @@ async def race(client: Client, other: Client, stripe: StripeDouble, rounds: int)
         one, two = (stripe.store.events[-2], stripe.store.events[-1])
         stripe.webhooks.pending.clear()
         servers = [client, other] if number % 2 else [other, client]
-        assert await asyncio.gather(send(servers[0], one), send(servers[1], two)) == [200, 200]
+        assert set(await asyncio.gather(send(servers[0], one), send(servers[1], two))) == {200}
         assert await ada.tier() == tiers[(number + 1) % 3], number
 
 
 async def test_two_events_at_once_on_two_servers_lose_no_update(
-    client: Client, serve: Serve, paid: Settings, stripe: StripeDouble
+    client: Client, start: Start, paid: Settings, stripe: StripeDouble
 ) -> None:
     """BI3, in small."""
-    await race(client, await serve(paid), stripe, 20)
+    await race(client, await start(paid), stripe, 20)
 
 
 @pytest.mark.proof
 async def test_200_rounds_of_two_events_at_once_on_two_servers_lose_no_update(
-    client: Client, serve: Serve, paid: Settings, stripe: StripeDouble
+    client: Client, start: Start, paid: Settings, stripe: StripeDouble
 ) -> None:
     """BI3."""
-    await race(client, await serve(paid), stripe, 200)
+    await race(client, await start(paid), stripe, 200)
 
 
 STATUSES = st.sampled_from(["active", "past_due", "canceled"])
@@ -397,7 +415,7 @@ def test_without_stripe_the_newest_event_counts_in_any_order(
     told: list[tuple[int, str, str]], chance: random.Random
 ) -> None:
     """A life: times rise, and nothing follows the end. Repeated and shuffled it ends in the same row, but for doubt."""
-    told = sorted({moment: (moment, status, tier) for moment, status, tier in told}.values())
+    told = [by_time for _, by_time in sorted({item[0]: item for item in told}.items())]
     ends = [number for number, (_, status, _) in enumerate(told) if status == "canceled"]
     told = told[: ends[0] + 1] if ends else told
     shuffled = told * 3
@@ -409,4 +427,5 @@ def test_without_stripe_the_newest_event_counts_in_any_order(
         assert not isinstance(found, Doubt)
         row = found
     assert row is not None
-    assert (row.status, row.tier) == told[-1][1:]
+    _, status, tier = told[-1]
+    assert (row.status, row.tier) == (status, tier)

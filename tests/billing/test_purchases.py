@@ -14,7 +14,7 @@ from adiuva.settings import Settings
 from adiuva.testing.stripe_double import StripeDouble
 from adiuva.testing.stripe_double import paying as at_stripe
 from adiuva.web.keys import DATABASE
-from tests.billing.conftest import Client, Serve, Shop, User, billing_of, buyer
+from tests.billing.conftest import Client, Shop, Start, User, billing_of, buyer
 
 OFFER = Offer(plugin_id="slack-notifier", name="Slack Notifier", price_cents=499, currency="eur", author_id=None)
 
@@ -71,11 +71,11 @@ async def test_a_card_on_file_pays_at_once_and_the_author_has_70_percent(
 
 
 async def test_50_at_once_on_two_servers_are_one_charge(
-    client: Client, serve: Serve, paid: Settings, stripe: StripeDouble, shop: Shop
+    client: Client, start: Start, paid: Settings, stripe: StripeDouble, shop: Shop
 ) -> None:
     await onboarded(shop, stripe)
     ada = await with_card(client, stripe)
-    there = await serve(paid)
+    there = await start(paid)
     bought = await asyncio.gather(*(buy(server, ada, shop) for _ in range(25) for server in (client, there)))
     assert len({purchase.id for purchase in bought}) == 1
     assert [len(stripe.store.all(kind)) for kind in ("payment_intent", "charge", "transfer")] == [1, 1, 1]
@@ -95,6 +95,27 @@ async def test_without_a_card_the_user_pays_at_a_checkout(client: Client, stripe
     assert purchase.revenue.stripe_transfer_id is not None
     await stripe.webhooks.deliver()
     assert [len(stripe.store.all(kind)) for kind in ("payment_intent", "charge", "transfer")] == [1, 1, 1]
+
+
+async def test_over_http_it_is_402_with_the_url_and_then_201(client: Client, stripe: StripeDouble, shop: Shop) -> None:
+    """CO1."""
+    ada = await User.register(client)
+    await shop.query(
+        "INSERT INTO subscriptions (user_id, tier) SELECT id, 'power' FROM users WHERE id = $1", UUID(ada.id)
+    )
+    problem = await ada.json("POST", "/plugins/garden/install", status=402)
+    [session] = stripe.store.all("checkout.session")
+    assert (problem["code"], problem["checkout_url"]) == ("payment_required", session["url"])
+    assert (await ada.json("GET", "/plugins/installed"))["total"] == 0
+    stripe.pay(session["id"])
+    installed = await ada.json("POST", "/plugins/garden/install", status=201)
+    assert installed["revenue"]["amount_cents"] == 499
+    assert "stub" not in installed
+    assert (await ada.call("DELETE", "/plugins/garden/install")).status == 204
+    assert (await ada.json("POST", "/plugins/garden/install", status=201))["revenue"] == installed["revenue"]
+    stripe.refund(stripe.store.all("payment_intent")[0]["id"])
+    await stripe.webhooks.deliver()
+    assert (await ada.json("GET", "/plugins/installed"))["total"] == 0
 
 
 async def test_a_checkout_that_is_paid_is_entered_though_nobody_comes_back(
@@ -281,13 +302,13 @@ async def test_without_stripe_it_is_sold_and_no_money_moves(bare: Client, databa
 
 
 async def test_a_purchase_without_stripe_is_none_once_there_is_stripe(
-    serve: Serve, settings: Settings, paid: Settings, stripe: StripeDouble
+    start: Start, settings: Settings, paid: Settings, stripe: StripeDouble
 ) -> None:
     """CO1."""
-    ada = await User.register(await serve(settings))
+    ada = await User.register(await start(settings))
     await billing_of(ada.client).purchases.buy(buyer(ada), OFFER)
     with pytest.raises(CheckoutRequiredError):
-        await billing_of(await serve(paid)).purchases.buy(buyer(ada), OFFER)
+        await billing_of(await start(paid)).purchases.buy(buyer(ada), OFFER)
 
 
 async def test_earnings_are_those_of_the_month_less_refunds(client: Client, stripe: StripeDouble, shop: Shop) -> None:

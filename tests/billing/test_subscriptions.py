@@ -9,7 +9,7 @@ from adiuva.app import API
 from adiuva.settings import Settings
 from adiuva.testing.stripe_double import StripeDouble
 from adiuva.testing.stripe_double import subscribing as at_stripe
-from tests.billing.conftest import Client, Serve, User, billing_of
+from tests.billing.conftest import Client, Start, User, billing_of
 
 DEFAULT = {"tier": "free", "status": "active", "current_period_end": None, "cancel_at_period_end": False}
 
@@ -54,11 +54,11 @@ async def test_20_parallel_checkouts_make_one_customer_and_one_session(client: C
 
 
 async def test_parallel_checkouts_on_two_servers_make_one_customer_and_one_session(
-    client: Client, serve: Serve, paid: Settings, stripe: StripeDouble
+    client: Client, start: Start, paid: Settings, stripe: StripeDouble
 ) -> None:
     """BI9."""
     ada = await User.register(client)
-    there = User(await serve(paid), ada.id, ada.email, ada.token)
+    there = User(await start(paid), ada.id, ada.email, ada.token)
     body = {"tier": "pro"}
     calls = [user.call("POST", "/billing/checkout", body) for _ in range(10) for user in (ada, there)]
     answers = await asyncio.gather(*calls)

@@ -89,25 +89,6 @@ async def test_a_redirect_takes_the_key_nowhere(gateway: Gateway, double: OpenAI
     assert len(double.requests) == 1
 
 
-@pytest.mark.parametrize(
-    "variable, value, looks",
-    [("NO_PROXY", "127.0.0.1", False), ("HTTPS_PROXY", "http://127.0.0.1:1", True), ("ALL_PROXY", "", False)],
-)
-async def test_calls_look_for_a_proxy_only_where_one_is_named(
-    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, looks: bool
-) -> None:
-    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-    monkeypatch.setenv(variable, value)
-    lane = DirectLane(endpoints=Endpoints(environ={}))
-    await lane.start()
-
-    assert lane._session is not None
-    assert lane._session.trust_env is looks
-    await lane.close()
-
-
 def test_nothing_here_imports_litellm() -> None:
     code = (
         "import sys; from adiuva.llm import build_model; from adiuva.settings import Settings;"

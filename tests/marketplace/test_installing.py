@@ -3,9 +3,11 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from adiuva.app import MODEL
 from adiuva.chat.registry import AgentRegistry
-from adiuva.sdk import Agent, Context, PluginManifest, tool
+from adiuva.sdk import Action, Agent, Context, PluginManifest, tool
 from tests.marketplace.conftest import GARDEN, Person, Place, Start, fields, publish
 
 INSTALL = "/plugins/garden-planner/install"
@@ -219,3 +221,99 @@ async def test_installed_means_usable_and_gone_means_gone(start: Start) -> None:
     assert await serves(user)
     await user.done("DELETE", INSTALL)
     assert not await serves(user)
+
+
+class NoteAgent(Agent):
+    name = "diary_agent"
+    description = "Keeps a diary."
+    instructions = "You keep a diary."
+
+    @tool(permission="read:tasks")
+    def list_tasks(self, ctx: Context) -> list[Any]:
+        """List the tasks."""
+        return ctx.entries("tasks")
+
+    @tool(permission="write:notes")
+    def create_note(self, ctx: Context, title: str) -> Action:
+        """Create a note."""
+        return Action("create_note", {"title": title})
+
+
+async def tools(person: Person) -> list[str]:
+    """What the plugin's agent may do for this user; nothing where it is not there."""
+    agents = (await person.done("GET", "/agents"))["items"]
+    return next((agent["tools"] for agent in agents if agent["name"] == "diary_agent"), [])
+
+
+@pytest.fixture
+async def diary(start: Start) -> tuple[Person, Person, Person]:
+    """Author, user and admin of a server whose package of the plugin asks for more than was approved."""
+    manifest = PluginManifest(id="garden-planner", permissions=["read:tasks", "write:notes"])
+    place = await start(AgentRegistry.of(NoteAgent(), manifest=manifest))
+    author, user = await place.people(2)
+    admin = await place.person(admin=True)
+    await publish(author, admin, permissions=["read:tasks"])
+    return author, user, admin
+
+
+async def test_an_update_that_asks_for_more_is_parked_until_the_user_has_accepted_it(
+    diary: tuple[Person, Person, Person],
+) -> None:
+    author, user, admin = diary
+    status, installation = await user.post(INSTALL)
+    assert (status, installation["accepted_permissions"], installation["pending_permissions"]) == (
+        201,
+        ["read:tasks"],
+        [],
+    )
+    assert await tools(user) == ["list_tasks"]  # its package asks for more than was approved, and does not get it
+    await publish(author, admin, version="1.1.0", permissions=["read:tasks", "read:notes", "write:notes"])
+    assert await tools(user) == ["list_tasks"]
+    (item,) = (await user.done("GET", "/plugins/installed"))["items"]
+    assert (item["accepted_permissions"], item["pending_permissions"]) == (
+        ["read:tasks"],
+        ["read:notes", "write:notes"],
+    )
+    status, again = await user.post(INSTALL)  # says nothing of permissions, and changes none
+    assert (status, again["pending_permissions"]) == (200, ["read:notes", "write:notes"])
+    assert await tools(user) == ["list_tasks"]
+    status, accepted = await user.post(INSTALL, {"accept_permissions": ["read:tasks", "write:notes"]})
+    assert (status, accepted["accepted_permissions"], accepted["pending_permissions"]) == (
+        200,
+        ["read:tasks", "write:notes"],
+        ["read:notes"],
+    )
+    assert await tools(user) == ["list_tasks", "create_note"]
+    await user.done("POST", INSTALL, {"accept_permissions": []})
+    assert await tools(user) == []
+    assert (await user.plugin("garden-planner"))["install_count"] == 1
+
+
+async def test_less_than_what_is_asked_for_may_be_accepted_from_the_start(
+    diary: tuple[Person, Person, Person],
+) -> None:
+    author, user, admin = diary
+    await publish(author, admin, version="1.1.0", permissions=["read:tasks", "write:notes"])
+    status, installation = await user.post(INSTALL, {"accept_permissions": ["write:notes"]})
+    assert (status, installation["pending_permissions"]) == (201, ["read:tasks"])
+    assert await tools(user) == ["create_note"]
+
+
+async def test_nobody_accepts_what_is_not_asked_for(diary: tuple[Person, Person, Person]) -> None:
+    _, user, _ = diary
+    wrong: list[tuple[Any, str]] = [
+        (["write:notes"], "accept_permissions[0]"),
+        (["read:tasks", "write:notes"], "accept_permissions[1]"),
+        (["*"], "accept_permissions[0]"),
+        ("read:tasks", "accept_permissions"),
+        ({}, "accept_permissions"),
+        (["read:tasks"] * 11, "accept_permissions"),
+    ]
+    for installed in (False, True):
+        for accepted, field in wrong:
+            status, problem = await user.post(INSTALL, {"accept_permissions": accepted})
+            assert (status, fields(problem)) == (422, [field])
+        assert (await user.plugin("garden-planner"))["installed"] is installed
+        await user.done("POST", INSTALL)
+    assert await tools(user) == ["list_tasks"]
+    assert (await user.post("/plugins/nothing/install", {"accept_permissions": []}))[0] == 404

@@ -2,7 +2,7 @@
 
 import pytest
 
-from adiuva.marketplace.likeness import are_alike, mixes_scripts
+from adiuva.marketplace.submissions.likeness import are_alike, mixes_scripts
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import ClientError
 
 from adiuva.storage.housekeeping.housekeeper import HOUSEKEEPER
 from tests.marketplace.conftest import API, GARDEN, Answer, Person, Place, fields, publish
@@ -37,7 +38,13 @@ def stored(place: Place) -> list[bytes]:
 
 
 async def tidy(place: Place) -> None:
+    """A whole round of housekeeping, which finds what nobody has written down as well."""
     await place.client.app[HOUSEKEEPER].run()
+
+
+async def clear(place: Place) -> None:
+    """Deletes what is written down to go."""
+    await place.client.app[HOUSEKEEPER].clear_due()
 
 
 async def test_a_package_comes_back_as_it_went(author: Person, admin: Person, user: Person) -> None:
@@ -100,6 +107,23 @@ async def test_a_package_that_is_too_large_is_cut_off(author: Person, place: Pla
     assert stored(place) == []
 
 
+async def test_an_upload_that_breaks_off_leaves_nothing_behind(author: Person, place: Place) -> None:
+    await author.done("POST", "/plugins", GARDEN)
+
+    async def half() -> Any:
+        yield PACKAGE[:100]
+        raise ConnectionResetError
+
+    headers = {"Content-Type": "application/octet-stream", "X-Checksum": checksum(PACKAGE)}
+    with pytest.raises((ClientError, ConnectionError)):
+        await author.call("PUT", PATH, data=half(), headers={**headers, "Content-Length": str(len(PACKAGE))})
+    while await place.value("SELECT count(*) FROM storage_intents WHERE state = 'upload'"):
+        await asyncio.sleep(0.01)
+    await tidy(place)
+    assert stored(place) == []
+    assert (await upload(author))[0] == 200
+
+
 async def test_a_hostile_package_leaves_nothing_behind(author: Person, place: Place) -> None:
     await author.done("POST", "/plugins", GARDEN)
     for name in ("traversal", "a symbolic link", "a lying size", "no archive", "no bytes"):
@@ -155,7 +179,7 @@ async def test_users_get_the_approved_package_while_a_new_one_waits(
     assert (await download(author))[1] == (await download(admin))[1] == new
     await admin.done("POST", REVIEW, APPROVED)
     assert (await download(user))[1] == new
-    await tidy(place)
+    await clear(place)
     assert stored(place) == [new]  # the old one serves nobody any more
 
 
@@ -193,7 +217,7 @@ async def test_what_no_longer_serves_gives_no_package(
     await author.done("DELETE", "/plugins/garden-planner")
     assert (await download(user))[0] == 404
     assert (await upload(author))[1]["code"] == "package_fixed"
-    await tidy(place)
+    await clear(place)
     assert stored(place) == []
 
 
@@ -213,7 +237,7 @@ async def test_the_account_of_an_author_takes_its_packages_along(author: Person,
     await upload(author)
     status, _ = await author.call("DELETE", "/auth/me", {"password": "correct horse battery"})
     assert status == 204
-    await tidy(place)
+    await clear(place)
     assert stored(place) == []
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adiuva.marketplace.versions import is_above, precedence
+from adiuva.marketplace.submissions.versions import is_above, precedence
 from tests.marketplace.conftest import GARDEN, Person, Place, fields, publish
 
 
@@ -179,6 +179,18 @@ async def test_an_author_withdraws_and_may_come_back(author: Person, admin: Pers
     assert (await admin.done("GET", "/admin/plugins/pending"))["items"] == []
     await publish(author, admin, version="1.2.0")
     assert (await user.plugin("garden-planner"))["version"] == "1.2.0"
+
+
+async def test_a_plugin_that_an_operator_put_there_can_be_reviewed_like_any_other(place: Place, admin: Person) -> None:
+    await place.sql(
+        """
+        INSERT INTO plugins (id, name, description, version, category, price_cents, permissions)
+        VALUES ('house', 'House', 'Keeps the house.', '1.0.0', 'home', 0, '{read:tasks}')
+        """
+    )
+    assert [plugin["id"] for plugin in (await admin.done("GET", "/admin/plugins/pending"))["items"]] == ["house"]
+    approved = await admin.done("POST", "/admin/plugins/house/review", {"decision": "approved"})
+    assert (approved["status"], approved["author_id"]) == ("approved", None)
 
 
 async def test_authors_see_their_own_plugins_with_what_was_decided(author: Person, admin: Person, user: Person) -> None:

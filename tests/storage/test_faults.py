@@ -371,6 +371,8 @@ async def test_every_read_during_replaces_is_one_whole_version(user: User, size:
 
 
 @pytest.mark.proof
+@pytest.mark.timeout(300)
+@pytest.mark.xdist_group("heavy")
 async def test_100_replaces_under_1000_reads_are_read_as_whole_versions(either: User) -> None:
     """ST3, in files and in S3."""
     await replaces_under_reads(either, replaces=100, reads=1000, size=100_000)

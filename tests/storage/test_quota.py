@@ -72,6 +72,7 @@ async def test_40_uploads_at_once_at_the_edge_store_no_byte_too_many(
 
 @pytest.mark.proof
 @pytest.mark.timeout(600)
+@pytest.mark.xdist_group("heavy")
 async def test_200_uploads_of_1_mib_with_room_for_10_store_10(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
     """QU1."""
     with quota_of(10 * MIB, monkeypatch):

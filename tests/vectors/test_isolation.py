@@ -45,6 +45,8 @@ async def attack(rng: random.Random, attacker: User, victim: User) -> None:
 
 
 @pytest.mark.proof
+@pytest.mark.timeout(300)
+@pytest.mark.xdist_group("heavy")
 @pytest.mark.parametrize("name", ["files", "qdrant", "pinecone"])
 async def test_a_thousand_tries_to_reach_anothers_vectors_reach_none(start: Start, name: str) -> None:
     qdrant, pinecone = qdrant_double.QdrantDouble(), pinecone_double.PineconeDouble()

@@ -1,6 +1,8 @@
 """A vector store that is away: vector calls say so, everything else goes on, and it is found again."""
 
+import asyncio
 import hashlib
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -37,8 +39,10 @@ async def doubles() -> AsyncIterator[Doubles]:
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A store that does not answer is given up at once."""
+def impatient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that does not answer is given up at once; but for proofs, which have all the time."""
+    if request.node.get_closest_marker("proof"):
+        return
     for module in (qdrant_connection, pinecone):
         monkeypatch.setattr(module, "_WORK_SECONDS", 0.5)
 
@@ -74,6 +78,41 @@ async def test_while_the_store_is_down_vector_calls_are_503_and_afterwards_they_
     assert await user.found(vector=AXIS) == ["a"]
     assert await calls(user) == [(200, "ok")] * 3
     assert await readiness(user) == "ok"
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("mode", ["hanging", "stopped"])
+async def test_60_seconds_without_the_store_are_none_without_records(start: Start, doubles: Doubles, mode: str) -> None:
+    """VE5, with the patience that a server really has."""
+    server, settings = doubles["qdrant"]
+    user = await register(await start(**settings))
+    assert await user.upsert(item("a")) == (200, {"upserted": 1})
+    await set_mode(server, mode)
+    back = time.monotonic() + 60
+    refused: list[tuple[int, str]] = []
+
+    async def search() -> None:
+        while time.monotonic() < back:
+            began = time.monotonic()
+            status, body = await user.search(vector=AXIS)
+            refused.append((status, body["code"]))
+            assert time.monotonic() - began < 25
+            await asyncio.sleep(0.1)
+
+    searching = asyncio.create_task(search())
+    kept = 0
+    while time.monotonic() < back:
+        assert await keep_record(user, f"sealed {kept}".encode()) == 201
+        kept += 1
+        await asyncio.sleep(0.05)
+    await searching
+    assert set(refused) == {(503, "vector_store_unavailable")}
+    if mode == "stopped":
+        await server.start()
+    server.mode = "well"
+    assert await user.found(vector=AXIS) == ["a"]
+    assert await calls(user) == [(200, "ok")] * 3
 
 
 @pytest.mark.parametrize("name", ["qdrant", "pinecone"])

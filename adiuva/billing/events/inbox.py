@@ -43,8 +43,14 @@ class NoSecretError(UnavailableError):
 class Inbox:
     """Takes Stripe's events, each once by its id, and sees that each is applied."""
 
-    def __init__(self, *, database: Database, secrets: tuple[str, ...], prepare: Mapping[str, Prepare]) -> None:
-        """``secrets`` sign events, one for each endpoint at Stripe; ``prepare`` has the types that are applied."""
+    def __init__(
+        self, *, database: Database, secrets: tuple[str, ...], prepare: Mapping[str, Prepare], applied: asyncio.Event
+    ) -> None:
+        """``secrets`` sign events, one for each endpoint at Stripe; ``prepare`` has the types that are applied.
+
+        ``applied`` is set after each event that was applied.
+        """
+        self._applied = applied
         self._database = database
         self._secrets = secrets
         self._prepare = prepare
@@ -130,6 +136,7 @@ class Inbox:
                 return
             outcome = await apply(conn)
             await queries.finish(conn, event_id, outcome)
+        self._applied.set()
         if outcome == "unknown_customer":
             log.warning("an event of an unknown customer is kept", event_id=event_id, type=event.type)
 

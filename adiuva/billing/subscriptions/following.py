@@ -119,9 +119,7 @@ class Following:
                     continue
                 if _state(before) != _state(now):
                     count += 1
-                    log.warning("a subscription was not as Stripe has it", user_id=str(customer.user_id))
-                    if repaired is not None:
-                        await repaired(customer.user_id)
+                    await (repaired or _log_repair)(customer.user_id)
             if len(page) < _PAGE:
                 return count
             after = page[-1].id
@@ -194,6 +192,10 @@ class Following:
         pseudo = {"id": event.subscription, "metadata": event.object.get("metadata"), "status": "active"}
         told = merged(row, row_of(pseudo, self._prices, told_at=None), event.created_at)
         return told if isinstance(told, Row) else row
+
+
+async def _log_repair(user_id: UUID) -> None:
+    log.warning("a subscription was not as Stripe has it", user_id=str(user_id))
 
 
 def _state(row: Row | None) -> object:

@@ -80,7 +80,8 @@ def step_job(body: StepRequest, chat: Chat, principal: Principal) -> ChatJob:
         raise UnavailableError(f"The agent {template.agent} is not installed on this server.")
     chat.require(principal, template.agent)
     context, results = step_data(body.data, plan, step)
-    data = None if body.data is None else data_text(context, results)
+    rights = chat.rights(principal, template.agent)
+    data = None if body.data is None else data_text(rights.context(context), rights.results(results, {}))
     return ChatJob(
         message=_prompt(chat.plans.templates, template, body.vars, data),
         agents=(template.agent,),

@@ -91,6 +91,10 @@ class StripeDouble:
         """A customer's newest subscription."""
         return self.store.all("subscription", customer=customer)[0]
 
+    def change_price(self, customer: str, price: str) -> Object:
+        """Choose another plan in the portal."""
+        return subscribing.change_price(self.store, self.subscription(customer), price)
+
     def onboard(self, account: str) -> Object:
         """Complete an author's onboarding."""
         return connecting.onboard(self.store, self.store.get("account", account))
@@ -137,6 +141,8 @@ class StripeDouble:
         if fault is not None and fault.delay:
             await asyncio.sleep(fault.delay)
         status, body, replayed = await self._answer(request, key, fault.kind if fault else None)
+        if fault is not None and fault.late:
+            await asyncio.sleep(fault.late)
         if fault is not None and fault.kind in ("drop", "drop_after"):
             assert request.transport is not None
             request.transport.abort()

@@ -14,13 +14,15 @@ class Fault:
 
     ``refuse``: 429. ``fail``: 500, and nothing has happened. ``fail_after``: it has happened, and yet it is a 500.
     ``drop``, ``drop_after``: the connection breaks before or after it. ``hang_after``: it has happened, and no answer
-    comes. ``delay`` is in seconds, before anything else. ``skip`` lets so many calls pass first.
+    comes. ``delay`` is in seconds, before anything else; ``late`` too, after it has happened and before it is answered.
+    ``skip`` lets so many calls pass first.
     """
 
     path: str
     method: str = "POST"
     kind: Kind | None = None
     delay: float = 0.0
+    late: float = 0.0
     times: int = 1
     skip: int = 0
     hits: int = field(default=0, init=False)

@@ -13,7 +13,7 @@ from adiuva.settings import Settings
 if TYPE_CHECKING:
     from adiuva.audit.models import Actor
     from adiuva.marketplace.models import Pending, Plugin
-    from adiuva.marketplace.review import Reviews
+    from adiuva.marketplace.review.service import Reviews
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ def plugins() -> None:
 def pending() -> None:
     """Show what waits for a review, the oldest first."""
     from adiuva.database import run_on
-    from adiuva.marketplace import queries
+    from adiuva.marketplace.review import queries
 
     waiting = run_on(Settings.load(), queries.list_pending)
     for plugin in waiting:
@@ -113,7 +113,7 @@ def download(plugin_id: str, folder: Path) -> None:
 def _act(act: "Callable[[Reviews, Actor], Awaitable[Plugin]]") -> None:
     from adiuva.audit.models import Actor
     from adiuva.database import Database
-    from adiuva.marketplace.review import Reviews
+    from adiuva.marketplace.review.service import Reviews
 
     async def run() -> "Plugin":
         database = await Database.connect(Settings.load(), share=True)

@@ -7,13 +7,14 @@ from adiuva.audit import queries as audit
 from adiuva.audit.models import Actor
 from adiuva.clock import new_id
 from adiuva.database import Connection, Database
-from adiuva.errors import NotFoundError, ValidationFailedError
-from adiuva.marketplace import queries
-from adiuva.marketplace.checklist import confusions
+from adiuva.errors import ValidationFailedError
+from adiuva.marketplace import queries as plugin_queries
 from adiuva.marketplace.errors import NameTakenError, NotPendingError, ReviewOutdatedError, WrongStatusError
 from adiuva.marketplace.models import Candidate, Held, Plugin, ReviewRequest
 from adiuva.marketplace.packages import queries as package_queries
-from adiuva.marketplace.service import in_transaction
+from adiuva.marketplace.review import queries
+from adiuva.marketplace.service import held, in_transaction
+from adiuva.marketplace.submissions.checklist import confusions
 
 
 @frozen(kw_only=True)
@@ -37,7 +38,7 @@ class Reviews:
 
         async def work(conn: Connection) -> Plugin:
             await queries.lock_approvals(conn)
-            plugin = await _held(conn, plugin_id)
+            plugin = await held(conn, plugin_id)
             candidate = await queries.find_candidate(conn, plugin_id)
             if candidate is None:
                 raise NotPendingError
@@ -53,7 +54,7 @@ class Reviews:
             told = {"version": candidate.version, "decision": request.decision, "notes": request.notes}
             await package_queries.drop_unneeded(conn, plugin_id)
             await _note(conn, actor, action, plugin_id, **told)
-            found = await queries.find_version(conn, plugin_id, candidate.version, user_id=actor.id)
+            found = await plugin_queries.find_version(conn, plugin_id, candidate.version, user_id=actor.id)
             assert found is not None
             return found
 
@@ -71,10 +72,10 @@ class Reviews:
             raise ValidationFailedError([("notes", "must say why the plugin is suspended")])
 
         async def work(conn: Connection) -> Plugin:
-            plugin = await _held(conn, plugin_id)
+            plugin = await held(conn, plugin_id)
             if plugin.status != "approved":
                 raise WrongStatusError(f"Only an approved plugin can be suspended; this one is {plugin.status}.")
-            await queries.set_status(conn, plugin_id, "suspended")
+            await plugin_queries.set_status(conn, plugin_id, "suspended")
             told = {"version": plugin.version, "decision": "rejected", "notes": notes}
             await _note(conn, actor, "plugin.suspend", plugin_id, **told)
             return await _found(conn, actor, plugin_id)
@@ -92,11 +93,11 @@ class Reviews:
 
         async def work(conn: Connection) -> Plugin:
             await queries.lock_approvals(conn)
-            plugin = await _held(conn, plugin_id)
+            plugin = await held(conn, plugin_id)
             if plugin.status != "suspended":
                 raise WrongStatusError(f"Only a suspended plugin can be reinstated; this one is {plugin.status}.")
             await _require_distinct(conn, plugin, plugin)
-            await queries.set_status(conn, plugin_id, "approved")
+            await plugin_queries.set_status(conn, plugin_id, "approved")
             told = {"version": plugin.version, "decision": "approved", "notes": ""}
             await _note(conn, actor, "plugin.reinstate", plugin_id, **told)
             return await _found(conn, actor, plugin_id)
@@ -104,15 +105,8 @@ class Reviews:
         return await in_transaction(self.database, work)
 
 
-async def _held(conn: Connection, plugin_id: str) -> Held:
-    plugin = await queries.lock_plugin(conn, plugin_id)
-    if plugin is None:
-        raise NotFoundError(f"There is no plugin {plugin_id}.")
-    return plugin
-
-
 async def _found(conn: Connection, actor: Actor, plugin_id: str) -> Plugin:
-    plugin = await queries.find_plugin(conn, plugin_id, user_id=actor.id)
+    plugin = await plugin_queries.find_plugin(conn, plugin_id, user_id=actor.id)
     assert plugin is not None
     return plugin
 
@@ -125,7 +119,7 @@ def _require_looked_at(candidate: Candidate, request: ReviewRequest) -> None:
 
 
 async def _require_distinct(conn: Connection, plugin: Held, shown: Candidate | Held) -> None:
-    known = await queries.list_known(conn, author_id=plugin.author_id)
+    known = await plugin_queries.list_known(conn, author_id=plugin.author_id)
     if found := next(confusions(plugin.id, shown.name, known), None):
         raise NameTakenError(f"Its {found[0]} {found[1]}.")
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from adiuva.errors import ValidationFailedError
-from adiuva.marketplace.likeness import are_alike, mixes_scripts
 from adiuva.marketplace.models import Known, Submission
+from adiuva.marketplace.submissions.likeness import are_alike, mixes_scripts
 
 MAX_BASE64_RUN: Final = 1024  # characters
 

@@ -1,0 +1,1 @@
+"""What admins decide about plugins, over HTTP and at the command line."""
