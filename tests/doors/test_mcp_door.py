@@ -83,44 +83,42 @@ async def test_the_time_is_the_callers(user: User) -> None:
     assert result.structured_content == {"result": "2025-11-23T18:00:00+09:00 Asia/Tokyo"}
 
 
-@pytest.mark.parametrize(
-    "name, arguments, said",
-    [
-        ("create_task", {}, "title is missing"),
-        ("create_task", {"title": 5}, "title must be a string"),
-        ("create_task", {"title": "x", "wrong": 1}, "'wrong' is not a known argument"),
-        ("refuse", {}, "Not today."),
-        ("explode", {}, "The tool failed."),
-    ],
-)
-async def test_a_fault_of_a_tool_is_a_result_that_the_model_can_read(
-    user: User, name: str, arguments: dict[str, Any], said: str
-) -> None:
-    async with connected(user) as client:
-        result = await client.call_tool(f"task_agent-{name}", arguments)
-    assert result.is_error
-    assert said in result.content[0].text  # type: ignore[union-attr]
-    assert "secret" not in str(result)
+FAULTS: list[tuple[str, dict[str, Any], str]] = [
+    ("create_task", {}, "title is missing"),
+    ("create_task", {"title": 5}, "title must be a string"),
+    ("create_task", {"title": "x", "wrong": 1}, "'wrong' is not a known argument"),
+    ("refuse", {}, "Not today."),
+    ("explode", {}, "The tool failed."),
+]
 
 
-@pytest.mark.parametrize(
-    "name, arguments",
-    [
-        ("task_agent-no_such", {}),
-        ("nobody-create_task", {}),
-        ("create_task", {}),
-        ("", {}),
-        ("task_agent-list_tasks", {"context": []}),
-        ("task_agent-list_tasks", {"context": {"tasks": "none"}}),
-        ("task_agent-list_tasks", {"context": {"now": "yesterday"}}),
-        ("task_agent-list_tasks", {"context": {"x": "y" * 300_000}}),
-    ],
-)
-async def test_what_is_no_call_is_an_error_of_the_protocol(user: User, name: str, arguments: dict[str, Any]) -> None:
+async def test_a_fault_of_a_tool_is_a_result_that_the_model_can_read(user: User) -> None:
     async with connected(user) as client:
-        with pytest.raises(MCPError) as caught:
-            await client.call_tool(name, arguments)
-    assert caught.value.code == -32602
+        for name, arguments, said in FAULTS:
+            result = await client.call_tool(f"task_agent-{name}", arguments)
+            assert result.is_error
+            assert said in result.content[0].text  # type: ignore[union-attr]
+            assert "secret" not in str(result)
+
+
+NO_CALLS: list[tuple[str, dict[str, Any]]] = [
+    ("task_agent-no_such", {}),
+    ("nobody-create_task", {}),
+    ("create_task", {}),
+    ("", {}),
+    ("task_agent-list_tasks", {"context": []}),
+    ("task_agent-list_tasks", {"context": {"tasks": "none"}}),
+    ("task_agent-list_tasks", {"context": {"now": "yesterday"}}),
+    ("task_agent-list_tasks", {"context": {"x": "y" * 300_000}}),
+]
+
+
+async def test_what_is_no_call_is_an_error_of_the_protocol(user: User) -> None:
+    async with connected(user) as client:
+        for name, arguments in NO_CALLS:
+            with pytest.raises(MCPError) as caught:
+                await client.call_tool(name, arguments)
+            assert caught.value.code == -32602, name
 
 
 async def test_the_tier_holds(start: Start) -> None:
@@ -166,24 +164,24 @@ async def test_there_is_no_stream_and_no_session(user: User) -> None:
             assert answer.status == 405
 
 
-@pytest.mark.parametrize(
-    "body, code",
-    [
-        ([], -32600),
-        ([{"jsonrpc": "2.0", "id": 1, "method": "ping"}], -32600),
-        ({}, -32600),
-        ({"jsonrpc": "1.0", "id": 1, "method": "ping"}, -32600),
-        ({"jsonrpc": "2.0", "id": True, "method": "ping"}, -32600),
-        ({"jsonrpc": "2.0", "id": 1, "method": 5}, -32600),
-        ({"jsonrpc": "2.0", "id": 1, "method": "ping", "params": []}, -32600),
-        ({"jsonrpc": "2.0", "id": 1, "method": "resources/list"}, -32601),
-        ({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": 5}}, -32602),
-        ({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "a", "arguments": []}}, -32602),
-    ],
-)
-async def test_what_is_no_message_is_told_so(user: User, body: Any, code: int) -> None:
-    status, answer = await rpc(user, body)
-    assert (status, answer["error"]["code"]) == (200, code)
+NO_MESSAGES: list[tuple[Any, int]] = [
+    ([], -32600),
+    ([{"jsonrpc": "2.0", "id": 1, "method": "ping"}], -32600),
+    ({}, -32600),
+    ({"jsonrpc": "1.0", "id": 1, "method": "ping"}, -32600),
+    ({"jsonrpc": "2.0", "id": True, "method": "ping"}, -32600),
+    ({"jsonrpc": "2.0", "id": 1, "method": 5}, -32600),
+    ({"jsonrpc": "2.0", "id": 1, "method": "ping", "params": []}, -32600),
+    ({"jsonrpc": "2.0", "id": 1, "method": "resources/list"}, -32601),
+    ({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": 5}}, -32602),
+    ({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "a", "arguments": []}}, -32602),
+]
+
+
+async def test_what_is_no_message_is_told_so(user: User) -> None:
+    for body, code in NO_MESSAGES:
+        status, answer = await rpc(user, body)
+        assert (status, answer["error"]["code"]) == (200, code), body
 
 
 async def test_what_is_no_json_is_told_so(user: User) -> None:

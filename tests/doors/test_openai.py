@@ -212,18 +212,14 @@ async def test_what_a_prompt_says_does_not_come_out(client: openai.AsyncOpenAI, 
     assert text == answer.choices[0].message.content
 
 
-@pytest.mark.parametrize("stream", [True, False])
-@pytest.mark.parametrize(
-    "fault, status, code",
-    [(LlmUnavailableError(), 502, "llm_unavailable"), (LlmTimeoutError(), 504, "llm_timeout")],
-)
-async def test_a_model_that_fails_at_once_is_a_status(
-    client: openai.AsyncOpenAI, model: ScriptedModel, stream: bool, fault: Exception, status: int, code: str
-) -> None:
-    model.add([fault])
-    with pytest.raises(openai.InternalServerError) as caught:
-        await client.chat.completions.create(model="task_agent", messages=HELLO, stream=stream)
-    assert (caught.value.status_code, caught.value.code, caught.value.type) == (status, code, "server_error")
+async def test_a_model_that_fails_at_once_is_a_status(client: openai.AsyncOpenAI, model: ScriptedModel) -> None:
+    cases = [(LlmUnavailableError(), 502, "llm_unavailable"), (LlmTimeoutError(), 504, "llm_timeout")]
+    for fault, status, code in cases:
+        for stream in (True, False):
+            model.add([fault])
+            with pytest.raises(openai.InternalServerError) as caught:
+                await client.chat.completions.create(model="task_agent", messages=HELLO, stream=stream)
+            assert (caught.value.status_code, caught.value.code, caught.value.type) == (status, code, "server_error")
 
 
 async def test_a_model_that_fails_later_is_an_error_in_the_stream(
@@ -292,23 +288,22 @@ BAD_BODIES: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize("body, param", BAD_BODIES, ids=[str(number) for number in range(len(BAD_BODIES))])
-async def test_bad_input_is_told_in_openais_words(user: User, body: dict[str, Any], param: str) -> None:
-    async with user.client.post("/v1/chat/completions", json=body, headers=user.headers) as answer:
-        error = (await answer.json())["error"]
-    assert (answer.status, error["type"], error["code"]) == (400, "invalid_request_error", "validation_failed")
-    assert error["param"].startswith(param)
+async def test_bad_input_is_told_in_openais_words(user: User) -> None:
+    for body, param in BAD_BODIES:
+        async with user.client.post("/v1/chat/completions", json=body, headers=user.headers) as answer:
+            error = (await answer.json())["error"]
+        told = (answer.status, error["type"], error["code"])
+        assert told == (400, "invalid_request_error", "validation_failed"), body
+        assert error["param"].startswith(param), body
 
 
-@pytest.mark.parametrize(
-    "raw, kind, status",
-    [(b"{", "application/json", 400), (b"{}", "text/plain", 415), (b"x" * (2**20 + 1), "application/json", 413)],
-)
-async def test_what_cannot_be_read_too(user: User, raw: bytes, kind: str, status: int) -> None:
-    headers = {**user.headers, "Content-Type": kind}
-    async with user.client.post("/v1/chat/completions", data=raw, headers=headers) as answer:
-        assert answer.status == status
-        assert set((await answer.json())["error"]) == {"message", "type", "param", "code"}
+async def test_what_cannot_be_read_too(user: User) -> None:
+    cases = [(b"{", "application/json", 400), (b"{}", "text/plain", 415), (b"x" * (2**20 + 1), "application/json", 413)]
+    for raw, kind, status in cases:
+        headers = {**user.headers, "Content-Type": kind}
+        async with user.client.post("/v1/chat/completions", data=raw, headers=headers) as answer:
+            assert answer.status == status
+            assert set((await answer.json())["error"]) == {"message", "type", "param", "code"}
 
 
 async def test_more_history_than_the_chat_takes_loses_its_beginning(
