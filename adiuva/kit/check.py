@@ -52,6 +52,7 @@ def check_package(source: Path, *, seconds: float = SECONDS) -> Report:
         permissions=tuple(manifest["permissions"]) if manifest else (),
         loaded=told.get("loaded", False),
         agents=told.get("agents", {}),
+        observers=tuple(told.get("observers", ())),
         findings=tuple(findings),
         seconds=time.monotonic() - began,
     )

@@ -11,7 +11,7 @@ import sys
 import sysconfig
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Final
@@ -25,7 +25,7 @@ from adiuva.chat.registry import FIRST_PARTY, AgentRegistry, LoadedPlugin
 from adiuva.chat.rights import Rights
 from adiuva.kit.report import Level
 from adiuva.kit.watch import ForbiddenOperationError, Watch
-from adiuva.sdk import Action, Agent, Context, PluginManifest, Tool, ToolError
+from adiuva.sdk import Action, ActionObserver, Agent, Context, PluginManifest, Tool, ToolError
 from adiuva.sdk.actions import to_json
 from adiuva.sdk.hookspecs import PROJECT
 from adiuva.testing import harness as _harness  # noqa: F401 - now, so that its import is not watched
@@ -44,6 +44,14 @@ ODD_LISTS: Final[tuple[Any, ...]] = (
     {"id": "x"},
     "x",
     None,
+)
+ODD_SETTINGS: Final[dict[str, Any]] = {"token": 5, "url": [], "webhook_url": {}, "prefix": None}
+ODD_ACTIONS: Final = (
+    Action("create_task", {"title": "Sample"}),
+    Action("update_task", {"task_id": "sample", "title": None}),
+    Action("delete_note", {"note_id": 5}),
+    Action("create_checkpoint", {}),
+    Action("do_something_else", {"x": ["y", {"z": None}]}),
 )
 
 
@@ -97,12 +105,15 @@ def _probe(asked: dict[str, Any]) -> dict[str, Any]:
         for agent in plugin.agents:
             _judge_agent(agent, plugin.manifest, findings)
             asyncio.run(_try_agent(agent, plugin.manifest, watch, findings))
+        for observer in plugin.observers:
+            asyncio.run(_try_observer(observer, watch, findings))
     for what in watch.tried:
         findings.add("behaviour", "warning", "", what)
     return {
         "loaded": bool(plugins),
         "manifest": next((_manifest(plugin.manifest) for plugin in plugins if plugin.manifest), None),
         "agents": {agent.name: list(agent.tools()) for plugin in plugins for agent in plugin.agents},
+        "observers": [observer.name for plugin in plugins for observer in plugin.observers],
         "findings": findings.items,
     }
 
@@ -207,35 +218,50 @@ def _situations(tool: Tool, http: aiohttp.ClientSession) -> Iterator[tuple[Conte
     for lists in ODD_LISTS:
         yield Context(data=dict.fromkeys(KINDS, lists), http=http), first
     yield Context(http=http), first
-    yield Context(http=http, settings={"token": 5, "url": [], "prefix": None}), first
+    yield Context(http=http, settings=ODD_SETTINGS), first
     for arguments in every[1:]:
         yield Context(data=dict.fromkeys(KINDS, ODD_LISTS[0]), http=http), arguments
 
 
 async def _try_tool(agent: Agent, tool: Tool, ctx: Context, arguments: dict[str, Any], findings: Findings) -> None:
     where = f"{agent.name}.{tool.name}"
+    ended, result = await _tried(tool.call(agent, ctx, arguments), where, findings)
+    if ended:
+        _judge_result(tool, result, where, findings)
+
+
+async def _try_observer(observer: ActionObserver, watch: Watch, findings: Findings) -> None:
+    async with aiohttp.ClientSession() as http:
+        with watch.armed():
+            for lists in ODD_LISTS:
+                for settings in ({}, ODD_SETTINGS):
+                    ctx = Context(data=dict.fromkeys(KINDS, lists), http=http, settings=settings)
+                    await _tried(observer.observe(ODD_ACTIONS, ctx), observer.name, findings)
+
+
+async def _tried(work: Coroutine[Any, Any, Any], where: str, findings: Findings) -> tuple[bool, Any]:
+    """Whether it has come to its end, and what it gave; what goes wrong on the way is found."""
     heartbeat = asyncio.create_task(_longest_pause())
     await asyncio.sleep(0)
     try:
         async with asyncio.timeout(CALL_SECONDS):
-            result = await tool.call(agent, ctx, arguments)
+            return True, await work
     except ToolError:
-        return
+        return False, None
     except TimeoutError:
-        findings.add("tools", "error", where, f"has no answer after {CALL_SECONDS:g} s")
-        return
+        findings.add("tools", "error", where, f"has not ended after {CALL_SECONDS:g} s")
+        return False, None
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a third party's code does
         if not _is_forbidden(error):
             text = f"breaks with {type(error).__name__} {_place(error)}; a fault that is expected is a ToolError"
             findings.add("tools", "error", where, text)
-        return
+        return False, None
     finally:
         await asyncio.sleep(0)
         heartbeat.cancel()
         await asyncio.wait([heartbeat])
         if (pause := heartbeat.result()) > BLOCKING_SECONDS:
             findings.add("tools", "warning", where, f"keeps the server's event loop for {pause:.1f} s; make it async")
-    _judge_result(tool, result, where, findings)
 
 
 def _judge_result(tool: Tool, result: Any, where: str, findings: Findings) -> None:

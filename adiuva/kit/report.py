@@ -13,7 +13,7 @@ CHECKS: Final = {
     "load": "it loads, at once, beside Adiuva's own agents",
     "manifest": "it asks for the permissions that it needs, and no more",
     "agents": "its agents say what they are for",
-    "tools": "its tools take odd arguments and odd data without breaking",
+    "tools": "its tools and observers take odd arguments and odd data without breaking",
     "hostile": "it withstands a model that loops, calls what there is not, and tells its prompt",
     "behaviour": "it starts no process, writes no file and opens no connection by itself",
 }
@@ -40,6 +40,7 @@ class Report:
     permissions: tuple[str, ...] = ()  # what its manifest asks for
     loaded: bool  # whether its code could be run; if not, nothing is said of what only running it shows
     agents: dict[str, list[str]] = field(factory=dict)  # their tools, by name
+    observers: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     seconds: float
 
@@ -58,6 +59,7 @@ class Report:
             "passed": self.passed,
             "loaded": self.loaded,
             "agents": self.agents,
+            "observers": list(self.observers),
             "findings": [
                 {"check": found.check, "level": found.level, "where": found.where, "message": found.message}
                 for found in self.findings
@@ -70,6 +72,8 @@ class Report:
         yield f"{self.package} {self.version}{f', plugin {self.plugin_id}' if self.plugin_id else ''}"
         for agent, tools in self.agents.items():
             yield f"  {agent}: {', '.join(tools) or 'no tools'}"
+        for observer in self.observers:
+            yield f"  {observer}: is told about actions"
         yield ""
         for check, meaning in CHECKS.items():
             found = [finding for finding in self.findings if finding.check == check]

@@ -134,6 +134,30 @@ def adiuva_plugin() -> PluginManifest:
     assert found(report, "hostile")
 
 
+def test_observers_are_told_odd_actions(write: Write) -> None:
+    observer = """
+from adiuva.sdk import ActionObserver, hookimpl
+
+
+class Diary(ActionObserver):
+    name = "bad_diary"
+
+    async def observe(self, actions, ctx):
+        for action in actions:
+            action.params["title"].upper()
+
+
+@hookimpl
+def adiuva_action_observers():
+    return [Diary()]
+"""
+    report = check_package(write(observer))
+    assert report.observers == ("bad_diary",)
+    [(level, where, text)] = found(report, "tools")
+    assert (level, where) == ("error", "bad_diary")
+    assert text.startswith(("breaks with KeyError", "breaks with AttributeError"))
+
+
 def test_what_the_code_tries_to_do_is_told_and_not_done(write: Write, tmp_path: Path) -> None:
     trace = tmp_path / "trace"
     secret = tmp_path / "secret"
