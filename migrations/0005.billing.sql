@@ -164,6 +164,7 @@ CREATE TABLE refunds (
     purchase_id uuid NOT NULL CONSTRAINT refunds_purchase_id_fkey REFERENCES purchases,
     amount_cents integer NOT NULL CONSTRAINT refunds_amount_cents_check CHECK (amount_cents > 0),
     state text NOT NULL DEFAULT 'due' CONSTRAINT refunds_state_check CHECK (state IN ('due', 'done', 'refused')),
+    stripe_refund_id text CONSTRAINT refunds_stripe_refund_id_key UNIQUE,
     fault text,
     next_try_at timestamptz NOT NULL DEFAULT now(),
     created_at timestamptz NOT NULL DEFAULT now()

@@ -303,13 +303,22 @@ async def set_admin(conn: Connection, email: str, *, is_admin: bool) -> bool:
 async def set_tier(conn: Connection, email: str, tier: str) -> bool:
     """Give a user a subscription in force with ``tier``; False if nobody has this address.
 
-    What Stripe says of its own subscription later wins again.
+    What Stripe says of its own subscription later wins again, unless that one has ended.
     """
     status = await conn.execute(
         """
         INSERT INTO subscriptions (user_id, tier, status)
         SELECT id, $2::text::billing_tier, 'active' FROM users WHERE lower(email) = lower($1)
-        ON CONFLICT (user_id) DO UPDATE SET tier = excluded.tier, status = 'active', updated_at = now()
+        ON CONFLICT (user_id) DO UPDATE SET
+            tier = excluded.tier, status = 'active', updated_at = now(),
+            stripe_subscription_id = CASE
+                WHEN subscriptions.status NOT IN ('canceled', 'incomplete_expired')
+                THEN subscriptions.stripe_subscription_id
+            END,
+            current_period_end = CASE
+                WHEN subscriptions.status NOT IN ('canceled', 'incomplete_expired')
+                THEN subscriptions.current_period_end
+            END
         """,
         email,
         tier,

@@ -1,5 +1,7 @@
 """Users as Stripe's customers: one each, made when first needed, deleted after the account."""
 
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
 from uuid import UUID
 
 import structlog
@@ -14,7 +16,10 @@ from adiuva.errors import NotFoundError
 
 log = structlog.get_logger(__name__)
 
-AT_ONCE = 100
+T = TypeVar("T")
+
+AT_ONCE: Final = 100
+_DELETED: Final = "customer_deleted"
 
 
 class Customers:
@@ -43,6 +48,22 @@ class Customers:
             raise NotFoundError
         return customer.stripe_customer_id or await self._make(customer)
 
+    async def with_one(self, user_id: UUID, email: str, work: Callable[[str], Awaitable[T]]) -> T:
+        """What ``work`` does with a user's customer; where Stripe does not know that one any more, with a new one.
+
+        So it is after a customer was deleted in the dashboard, or the key of a test account was exchanged.
+        """
+        customer = await self.of(user_id, email)
+        try:
+            return await work(customer)
+        except MissingError as error:
+            if not is_customer(error):
+                raise
+        log.warning("Stripe does not know a customer any more", user_id=str(user_id))
+        async with self._database.acquire() as conn:
+            await queries.forget_customer(conn, user_id, customer)
+        return await work(await self.of(user_id, email))
+
     async def clear(self) -> None:
         """Delete at Stripe the customers whose accounts are gone: that ends their subscriptions."""
         async with self._database.acquire() as conn:
@@ -54,6 +75,23 @@ class Customers:
                 async with self._database.acquire() as conn:
                     await queries.put_off_customer(conn, customer.id)
                 raise
+
+    async def card(self, customer: str) -> str | None:
+        """The card of a customer that may be charged: the default one, else the one that was kept last.
+
+        Raises:
+            MissingError: the customer was deleted.
+        """
+        found = await self._stripe.call(lambda v1: v1.customers.retrieve_async(customer))
+        if found.get("deleted"):
+            raise MissingError(_DELETED)
+        default = (found.get("invoice_settings") or {}).get("default_payment_method")
+        if default is not None:
+            return str(default["id"] if isinstance(default, dict) else default)
+        cards = await self._stripe.list(
+            lambda v1: v1.customers.payment_methods.list_async(customer, {"type": "card", "limit": 100})
+        )
+        return str(cards[0]["id"]) if cards else None
 
     async def _make(self, customer: Customer) -> str:
         metadata = {"adiuva_customer": str(customer.id), "user_id": str(customer.user_id)}
@@ -85,6 +123,11 @@ class Customers:
                 log.info("a customer was deleted at Stripe already")
         async with self._database.acquire() as conn:
             await queries.delete_customer(conn, customer.id)
+
+
+def is_customer(error: MissingError) -> bool:
+    """Whether it is the customer whom Stripe does not have."""
+    return error.about.get("param") == "customer" or error.reason == _DELETED
 
 
 def _is(item: Object, customer: Customer) -> bool:

@@ -77,11 +77,9 @@ async def set_customer_id(conn: Connection, row_id: UUID, stripe_customer_id: st
     )
 
 
-async def replace_customer_id(conn: Connection, row_id: UUID, gone: str) -> None:
-    """A customer was deleted at Stripe: the user will need another one."""
-    await conn.execute(
-        "DELETE FROM stripe_customers WHERE id = $1 AND stripe_customer_id = $2 AND user_id IS NOT NULL", row_id, gone
-    )
+async def forget_customer(conn: Connection, user_id: UUID, gone: str) -> None:
+    """Stripe does not know a customer any more: the user will need another one."""
+    await conn.execute("DELETE FROM stripe_customers WHERE user_id = $1 AND stripe_customer_id = $2", user_id, gone)
 
 
 async def list_customers_without_user(conn: Connection, limit: int) -> list[Customer]:

@@ -98,6 +98,13 @@ class Stripe:
             raise UncertainError from error
         return found.to_dict()
 
+    async def session(self, key: str) -> Object:
+        """A checkout session as it is now; one that this account does not have is as good as expired."""
+        try:
+            return await self.call(lambda v1: v1.checkout.sessions.retrieve_async(key))
+        except MissingError:
+            return {"id": key, "status": "expired", "payment_status": "unpaid", "payment_intent": None}
+
     async def list(self, ask: "Callable[[V1Services], Awaitable[ListObject[Any]]]") -> list[Object]:
         """All objects of the list that ``ask`` brings, page after page. The errors are those of `call`."""
         client = await self._client()

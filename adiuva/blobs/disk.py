@@ -130,7 +130,7 @@ def _make_folder(folder: Path) -> None:
     if folder.is_dir():
         return
     _make_folder(folder.parent)
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError, FileExistsError):  # removed as empty in that very moment, by somebody else
         folder.mkdir(exist_ok=True)
         _sync_folder(folder.parent)
 

@@ -15,7 +15,8 @@ import pytest
 from aiohttp import web
 from attrs import define, field, frozen
 
-Kind = Literal["503", "403", "hang", "reset", "stall", "cut", "flip"]
+Kind = Literal["503", "403", "hang", "reset", "stall", "cut", "flip", "slow"]
+SLOW_SECONDS = 0.5
 
 
 @frozen(kw_only=True)
@@ -125,6 +126,8 @@ class S3Way:
                 await request.content.read()
             code = "SlowDown" if kind == "503" else "AccessDenied"
             return web.Response(status=int(kind), text=f"<Error><Code>{code}</Code></Error>", content_type="text/xml")
+        if kind == "slow":
+            await asyncio.sleep(SLOW_SECONDS)
         return await self._pass_on(request, kind)
 
     async def _pass_on(self, request: web.BaseRequest, kind: str | None) -> web.StreamResponse:

@@ -306,6 +306,11 @@ async def test_a_server_killed_while_it_asks_stripe_applies_the_event_after_its_
             if me["tier"] == "pro":
                 break
             await asyncio.sleep(0.1)
+    assert await asyncio.to_thread(served.stop) == 0
+    log = "".join(served.lines)
+    assert '"stopping"' in log
+    secrets = (stripe.api_key, stripe.webhook_secret, body["email"], body["password"], token, answer["checkout_url"])
+    assert [secret for secret in secrets if secret in log] == []  # WS1
 
 
 async def test_orders_that_nobody_waits_for_are_looked_after(

@@ -13,6 +13,7 @@ from adiuva.errors import CheckoutRequiredError, ValidationFailedError
 from adiuva.settings import Settings
 from adiuva.testing.stripe_double import StripeDouble
 from adiuva.testing.stripe_double import paying as at_stripe
+from adiuva.testing.stripe_double.subscribing import delete_customer
 from adiuva.web.keys import DATABASE
 from tests.billing.conftest import Client, Shop, Start, User, billing_of, buyer
 
@@ -172,6 +173,15 @@ async def test_a_price_that_changes_before_it_is_paid_is_the_new_one(
     assert (oldest["status"], newest["status"]) == ("expired", "open")
     stripe.pay(newest["id"])
     assert (await buy(client, ada, cheaper)).revenue.amount_cents == 299
+
+
+async def test_a_customer_deleted_at_stripe_buys_as_a_new_one(client: Client, stripe: StripeDouble, shop: Shop) -> None:
+    ada = await with_card(client, stripe)
+    delete_customer(stripe.store, {}, stripe.store.all("customer")[0]["id"])
+    url = await refused(client, ada, shop)
+    assert url is not None
+    stripe.pay(url.rsplit("/", 1)[1])
+    await buy(client, ada, shop)
 
 
 async def test_less_than_stripe_takes_is_402_without_a_checkout(

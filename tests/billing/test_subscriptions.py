@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from adiuva.app import API
+from adiuva.auth.queries import set_tier
+from adiuva.database import Database
 from adiuva.settings import Settings
 from adiuva.testing.stripe_double import StripeDouble
 from adiuva.testing.stripe_double import subscribing as at_stripe
@@ -149,6 +151,18 @@ async def test_canceling_changes_nothing_while_stripe_is_away(client: Client, st
     await ada.json("DELETE", "/billing/subscription")
 
 
+async def test_what_was_read_before_canceling_does_not_undo_it(client: Client, stripe: StripeDouble) -> None:
+    ada = await User.register(client)
+    customer = await ada.subscribe(stripe, "pro")
+    late = stripe.fail(r"/v1/subscriptions", method="GET", late=0.8)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(billing_of(client).following.sync(customer))
+        while not late.hits:
+            await asyncio.sleep(0.01)
+        await ada.json("DELETE", "/billing/subscription")
+    assert await ada.tier() == "free"
+
+
 async def test_an_answer_lost_at_canceling_is_healed(client: Client, stripe: StripeDouble) -> None:
     ada = await User.register(client)
     await ada.subscribe(stripe, "pro")
@@ -189,8 +203,32 @@ async def test_a_customer_deleted_at_stripe_is_made_anew(client: Client, stripe:
     at_stripe.delete_customer(stripe.store, {}, customer)
     await stripe.webhooks.deliver()
     assert await ada.tier() == "free"
-    await ada.call("POST", "/billing/checkout", {"tier": "pro"})
+    assert await ada.subscribe(stripe, "pro") != customer
+
+
+async def test_a_customer_of_another_account_at_stripe_is_made_anew(client: Client, stripe: StripeDouble) -> None:
+    """As after a change from the key for tests to the real one."""
+    ada = await User.register(client)
+    customer = await ada.subscribe(stripe, "pro")
+    await ada.json("DELETE", "/billing/subscription")
+    await stripe.webhooks.deliver()
+    stripe.store.objects.clear()
+    assert await ada.subscribe(stripe, "power") != customer
+
+
+async def test_a_tier_that_an_admin_sets_after_the_end_is_not_ended_by_late_news(
+    client: Client, stripe: StripeDouble, database: Database
+) -> None:
+    ada = await User.register(client)
     await ada.subscribe(stripe, "pro")
+    await ada.json("DELETE", "/billing/subscription")
+    async with database.acquire() as conn:
+        assert await set_tier(conn, ada.email, "team")
+    assert set(await stripe.webhooks.deliver()) == {200}
+    await billing_of(client).following.reconcile()
+    assert await ada.tier() == "team"
+    found = await ada.json("DELETE", "/billing/subscription")
+    assert (found["tier"], found["status"]) == ("free", "canceled")
 
 
 async def test_without_stripe_checkout_is_a_stub_and_says_so(bare: Client) -> None:

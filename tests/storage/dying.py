@@ -10,6 +10,7 @@ import os
 import random
 import signal
 import sys
+import traceback
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -159,6 +160,9 @@ def one_life(plan: Plan, outcome: Outcome, rng: random.Random) -> None:
         os.close(reading)
         try:
             asyncio.run(Life(plan, writing, random.Random(seed)).live(known))
+        except BaseException:
+            traceback.print_exc()
+            raise
         finally:
             os._exit(1)
     os.close(writing)

@@ -92,6 +92,8 @@ async def test_what_is_wrong_with_the_request_is_said_and_nothing_stored(user: U
         ([{**new(b""), "blob": "?"}], "records[0].blob"),
         ([new(bytes(256 * KIB + 1))], "records[0].blob"),
         ([new(b"", id="42")], "records[0].id"),
+        ([new(b""), new(b"1", if_match="*")], "records[1].id"),
+        ([new(b"", id=same, if_match='"*"')], "records[0].if_match"),
     ):
         status, problem = await store(user, records)
         assert (status, [error["field"] for error in problem["errors"]]) == (422, [field])
@@ -103,6 +105,75 @@ async def test_a_hundred_of_the_largest_fit_into_one_request(user: User) -> None
     body = bytes(256 * KIB)
     status, answer = await store(user, [new(body)] * 100)
     assert (status, {result["status"] for result in answer["results"]}) == (200, {201})
+    await assert_agreement(user.client)
+
+
+async def test_items_with_if_match_replace_what_is_still_so(user: User) -> None:
+    old = {name: await user.stored(name.encode()) for name in ("still so", "whatever", "moved on", "again", "tasks")}
+    ids = {name: record["id"] for name, record in old.items()}
+    status, answer = await store(
+        user,
+        [
+            new(b"1", id=ids["still so"], if_match=sha256(b"still so")),
+            new(b"new", id=str(uuid4())),
+            new(b"22", id=ids["whatever"], if_match="*"),
+            new(b"3", id=ids["moved on"], if_match=sha256(b"what it was")),
+            new(b"again", id=ids["again"], if_match=sha256(b"what it was")),
+            new(b"4", "tasks", id=ids["tasks"], if_match="*"),
+            new(b"5", id=str(uuid4()), if_match="*"),
+        ],
+    )
+    results = answer["results"]
+    assert (status, [result["status"] for result in results]) == (200, [200, 201, 200, 412, 200, 409, 404])
+    assert [result["error"]["code"] for result in results if result["error"]] == [
+        "precondition_failed",
+        "id_taken",
+        "not_found",
+    ]
+    assert await user.read(ids["still so"]) == (200, b"1")
+    assert await user.read(ids["whatever"]) == (200, b"22")
+    assert await user.read(ids["moved on"]) == (200, b"moved on")
+    assert results[0]["record"]["created_at"] == old["still so"]["created_at"] < results[0]["record"]["updated_at"]
+    changed = [item["id"] for item in (await changes(user))["items"]][-3:]
+    assert changed == [results[1]["record"]["id"], ids["still so"], ids["whatever"]]
+    assert await user.used() == len("122newmoved onagaintasks")
+    await assert_agreement(user.client)
+
+
+async def test_a_batch_that_shrinks_works_over_the_quota_and_one_that_grows_does_not(
+    user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [(await user.stored(bytes(100)))["id"] for _ in range(3)]
+    with quota_of(200, monkeypatch):
+        grown = [new(bytes(101), id=ids[0], if_match="*"), new(bytes(10), id=ids[1], if_match="*")]
+        assert (await store(user, grown))[0] == 402
+        assert await user.used() == 300
+        status, answer = await store(user, [new(bytes(10 + n), id=ids[n], if_match="*") for n in range(3)])
+        assert (status, [result["status"] for result in answer["results"]]) == (200, [200] * 3)
+        assert await user.used() == 33
+        assert (await store(user, [new(bytes(177), id=ids[0], if_match="*")]))[0] == 200
+        assert await user.used() == 200
+    await assert_agreement(user.client)
+
+
+async def test_of_batches_and_other_writers_with_one_checksum_one_wins_and_nobody_waits_for_ever(user: User) -> None:
+    ids = [(await user.stored(b"before"))["id"] for _ in range(10)]
+
+    async def batch(number: int) -> list[int]:
+        items = [new(b"batch %d" % number, id=record_id, if_match=sha256(b"before")) for record_id in ids]
+        status, answer = await store(user, items[:: 1 if number % 2 else -1])
+        assert status == 200
+        return [result["status"] for result in answer["results"]]
+
+    async def put(record_id: str) -> int:
+        tag = f'"{sha256(b"before")}"'
+        status, _ = await user.send("PUT", f"/storage/records/{record_id}", b"put", If_Match=tag)
+        return int(status)
+
+    batches = await asyncio.gather(*(batch(number) for number in range(6)), *map(put, ids))
+    statuses = [status for one in batches for status in (one if isinstance(one, list) else [one])]
+    assert set(statuses) == {200, 412}
+    assert statuses.count(200) == len(ids)
     await assert_agreement(user.client)
 
 

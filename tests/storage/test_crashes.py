@@ -41,10 +41,11 @@ async def die_often(settings: Settings, user: User, **plan: Any) -> dict[str, An
         "tests.storage.dying",
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
         cwd=Path(__file__).parents[2],
     )
-    output, _ = await process.communicate(orjson.dumps(whole))
-    assert process.returncode == 0
+    output, faults = await process.communicate(orjson.dumps(whole))
+    assert process.returncode == 0, faults.decode()
     outcome: dict[str, Any] = orjson.loads(output)
     return outcome
 

@@ -136,6 +136,17 @@ async def test_s3_that_is_gone_is_503_and_once_it_is_back_all_goes_on(remote: Us
     assert await remote.used() == len(b"after")
 
 
+async def test_s3_that_is_slow_is_waited_for(remote: User, s3_way: S3Way) -> None:
+    body = os.urandom(9 * MIB)
+    s3_way.faults = [Fault(kind="slow")]
+    record = await remote.stored(body)
+    assert await remote.read(record["id"]) == (200, body)
+    assert (await remote.send("PUT", f"/storage/records/{record['id']}", b"small"))[0] == 200
+    assert (await remote.call("DELETE", f"/storage/records/{record['id']}")).status == 204
+    await assert_agreement(remote.client)
+    assert await unfinished(s3_way) == []
+
+
 async def test_a_server_starts_without_s3_and_is_ready_once_it_is_there(start: Start, s3_way: S3Way) -> None:
     await s3_way.close()
     user = await register(await start(s3_bucket=s3_way.server.bucket, s3_endpoint_url=s3_way.url))

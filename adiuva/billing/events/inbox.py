@@ -82,8 +82,8 @@ class Inbox:
             raise NoSecretError
         verify(payload, signature, self._secrets, now().timestamp())
         event = Event.parse(payload)
-        if event.type not in self._prepare:
-            return
+        if event.type not in self._prepare or (event.account and event.type != "account.updated"):
+            return  # nobody's here, or an author's own business
         async with self._database.acquire() as conn:
             if not await queries.insert(conn, event, payload, first_try_in=FIRST_ROUND):
                 return

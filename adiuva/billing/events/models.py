@@ -28,6 +28,7 @@ class Event:
     type: str
     created_at: datetime
     object: Object = field(repr=False)
+    account: str | None = None  # the connected one that it is of; ours where there is none
 
     @classmethod
     def parse(cls, payload: bytes) -> "Event":
@@ -43,7 +44,13 @@ class Event:
         key, kind, created = data.get("id"), data.get("type"), data.get("created")
         if not (_is_name(key) and _is_name(kind) and isinstance(about, dict) and _is_time(created)):
             raise InvalidRequestError("The body is no event.")
-        return cls(id=key, type=kind, created_at=datetime.fromtimestamp(created, UTC), object=about)
+        return cls(
+            id=key,
+            type=kind,
+            created_at=datetime.fromtimestamp(created, UTC),
+            object=about,
+            account=_id(data.get("account")),
+        )
 
     @property
     def customer(self) -> str | None:

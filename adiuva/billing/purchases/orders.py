@@ -67,7 +67,9 @@ class Orders:
             CheckoutRequiredError: the user has to pay at its ``checkout_url``.
             PaymentsUnavailableError: Stripe does not answer.
         """
-        customer = await self._customers.of(buyer.user_id, buyer.email)
+        await self._customers.with_one(buyer.user_id, buyer.email, lambda customer: self._pay(customer, buyer, offer))
+
+    async def _pay(self, customer: str, buyer: Buyer, offer: Offer) -> None:
         while True:
             async with self._database.acquire() as conn:
                 await queries.insert_order(conn, order_id=new_id(), buyer=buyer, offer=offer)
@@ -87,7 +89,7 @@ class Orders:
         """See what has become of an order that nobody asks for: enter its payment; nothing is charged."""
         if order.way == "checkout" and order.stripe_session_id is not None:
             key = order.stripe_session_id
-            session = await self._stripe.call(lambda v1: v1.checkout.sessions.retrieve_async(key))
+            session = await self._stripe.session(key)
             await self._closed_or_paid(order, session)
         elif order.way == "card" and order.user_id is not None:
             customer = await self._customers.of(order.user_id, "")
@@ -105,19 +107,9 @@ class Orders:
             async with self._database.acquire() as conn:
                 await queries.reprice(conn, order, offer.price_cents)
             return
-        card = await self._card(customer)
+        card = await self._customers.card(customer)
         async with self._database.acquire() as conn:
             await queries.choose_way(conn, order, "card" if card else "checkout", card)
-
-    async def _card(self, customer: str) -> str | None:
-        """The card that may be charged: the default one, else the one that was used last."""
-        found = await self._stripe.call(lambda v1: v1.customers.retrieve_async(customer))
-        if (default := (found.get("invoice_settings") or {}).get("default_payment_method")) is not None:
-            return _id(default)
-        cards = await self._stripe.list(
-            lambda v1: v1.customers.payment_methods.list_async(customer, {"type": "card", "limit": 100})
-        )
-        return str(cards[0]["id"]) if cards else None
 
     async def _charge(self, customer: str, order: Order, offer: Offer) -> None:
         """Charge the card; where it refuses, the next way is a checkout."""
@@ -188,7 +180,7 @@ class Orders:
 
     async def _session(self, customer: str, order: Order, offer: Offer) -> Object:
         if (key := order.stripe_session_id) is not None:
-            return await self._stripe.call(lambda v1: v1.checkout.sessions.retrieve_async(key))
+            return await self._stripe.session(key)
         metadata = {_ORDER: str(order.id), _ATTEMPT: str(order.attempt)}
 
         async def find() -> Object | None:
@@ -256,7 +248,7 @@ class Orders:
         try:
             return await self._stripe.call(lambda v1: v1.checkout.sessions.expire_async(key))
         except RefusedError:
-            return await self._stripe.call(lambda v1: v1.checkout.sessions.retrieve_async(key))
+            return await self._stripe.session(key)
 
 
 def _is(item: Object, order: Order) -> bool:

@@ -294,7 +294,10 @@ async def order_refund(
                 bought.amount_cents + coalesce((
                     SELECT sum(amount_cents) FROM revenue_events WHERE purchase_id = bought.id AND kind <> 'sale'
                 ), 0) - coalesce((
-                    SELECT sum(amount_cents) FROM refunds WHERE purchase_id = bought.id AND state = 'due'
+                    SELECT sum(amount_cents) FROM refunds
+                    WHERE purchase_id = bought.id AND (state = 'due' OR (state = 'done' AND NOT EXISTS (
+                        SELECT FROM revenue_events WHERE stripe_refund_id = refunds.stripe_refund_id
+                    )))
                 ), 0) AS left_cents
             FROM bought
         )
@@ -327,14 +330,16 @@ async def list_due_refunds(conn: Connection, limit: int) -> list[RefundOrder]:
     return [RefundOrder(**row) for row in rows]
 
 
-async def finish_refund(conn: Connection, refund_id: UUID, *, fault: str | None) -> None:
+async def finish_refund(conn: Connection, refund_id: UUID, *, stripe_refund_id: str | None, fault: str | None) -> None:
     """Stripe has paid back, or refuses to."""
     await conn.execute(
         """
-        UPDATE refunds SET state = CASE WHEN $2::text IS NULL THEN 'done' ELSE 'refused' END, fault = $2
+        UPDATE refunds
+        SET state = CASE WHEN $2::text IS NULL THEN 'refused' ELSE 'done' END, stripe_refund_id = $2, fault = $3
         WHERE id = $1
         """,
         refund_id,
+        stripe_refund_id,
         fault,
     )
 

@@ -35,7 +35,10 @@ class Refunds:
 
     async def prepare_payment(self, event: Event) -> Apply:
         """A payment has succeeded."""
-        return self._settling(event.object)
+        if order_of(event.object) is None:
+            return nothing
+        key = str(event.object.get("id"))
+        return self._settling(await self._stripe.call(lambda v1: v1.payment_intents.retrieve_async(key)))
 
     async def prepare_session(self, event: Event) -> Apply:
         """A checkout of a plugin is complete."""
@@ -87,14 +90,14 @@ class Refunds:
             due = await queries.list_due_refunds(conn, AT_ONCE)
         for order in due:
             try:
-                await self._refund(order)
+                made = await self._refund(order)
             except RefusedError as error:
                 log.warning("a refund was refused", refund=str(order.id), reason=error.reason)
-                await self._finish(order, error.reason)
+                await self._finish(order, fault=error.reason)
             except PaymentsUnavailableError as error:
                 log.info("a refund is put off", refund=str(order.id), error=type(error).__name__)
             else:
-                await self._finish(order, None)
+                await self._finish(order, stripe_refund_id=made["id"])
         return len(due)
 
     async def _refund(self, order: RefundOrder) -> Object:
@@ -119,9 +122,11 @@ class Refunds:
             ),
         )
 
-    async def _finish(self, order: RefundOrder, fault: str | None) -> None:
+    async def _finish(
+        self, order: RefundOrder, *, stripe_refund_id: str | None = None, fault: str | None = None
+    ) -> None:
         async with self._database.acquire() as conn:
-            await queries.finish_refund(conn, order.id, fault=fault)
+            await queries.finish_refund(conn, order.id, stripe_refund_id=stripe_refund_id, fault=fault)
 
     async def _enter(self, conn: Connection, order: Order, gross: int, refunds: list[Object]) -> None:
         lines = await queries.list_refunds(conn, order.id)

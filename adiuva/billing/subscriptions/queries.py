@@ -30,6 +30,11 @@ async def lock_customer(conn: Connection, stripe_customer_id: str) -> LockedCust
     return LockedCustomer(**row) if row else None
 
 
+async def outdate_readings(conn: Connection, user_id: UUID) -> None:
+    """Whatever was read of a user's subscription until now is older than what is written now."""
+    await conn.execute("UPDATE stripe_customers SET reading = nextval('stripe_readings') WHERE user_id = $1", user_id)
+
+
 async def set_reading(conn: Connection, customer_id: UUID, reading: int) -> None:
     """The subscription now follows this reading of Stripe."""
     await conn.execute("UPDATE stripe_customers SET reading = $2, read_at = now() WHERE id = $1", customer_id, reading)

@@ -4,9 +4,8 @@ from uuid import UUID
 
 import structlog
 
-from adiuva.billing import queries as shared
 from adiuva.billing.calls import Calls
-from adiuva.billing.customers import Customers
+from adiuva.billing.customers import Customers, is_customer
 from adiuva.billing.errors import NothingToCancelError, PriceMissingError, SameTierError
 from adiuva.billing.flight import SingleFlight
 from adiuva.billing.pages import Pages
@@ -84,7 +83,12 @@ class Subscriptions:
         if self._stripe is None or self._customers is None:
             return self._pages.url("stub")
         stripe, customers = self._stripe, self._customers
-        return await self._flight.run((user_id, tier), lambda: self._checkout(stripe, customers, user_id, email, tier))
+        return await self._flight.run(
+            (user_id, tier),
+            lambda: customers.with_one(
+                user_id, email, lambda customer: self._checkout(stripe, customer, user_id, tier)
+            ),
+        )
 
     async def cancel(self, user_id: UUID) -> SubscriptionView:
         """End a user's subscription now: at Stripe first, then here; a crash in between is healed by Stripe's event.
@@ -100,7 +104,8 @@ class Subscriptions:
             raise NothingToCancelError
         if (key := row.stripe_subscription_id) is not None:
             await self._cancel_at_stripe(key)
-        async with self._database.acquire() as conn:
+        async with self._database.acquire() as conn, conn.transaction():
+            await queries.outdate_readings(conn, user_id)
             await queries.cancel(conn, user_id=user_id, stripe_subscription_id=row.stripe_subscription_id)
         log.info("subscription canceled", user_id=str(user_id))
         return self._ended("canceled")
@@ -118,8 +123,7 @@ class Subscriptions:
         except MissingError:
             log.info("a subscription had ended at Stripe already")
 
-    async def _checkout(self, stripe: Stripe, customers: Customers, user_id: UUID, email: str, tier: str) -> str:
-        customer = await customers.of(user_id, email)
+    async def _checkout(self, stripe: Stripe, customer: str, user_id: UUID, tier: str) -> str:
         row = await self._following.sync(customer)
         if row is not None and row.live and row.stripe_subscription_id is not None:
             return await self._of_subscriber(stripe, customer, row, tier)
@@ -154,14 +158,13 @@ class Subscriptions:
     async def _session(self, stripe: Stripe, customer: str, user_id: UUID, checkout: OpenCheckout) -> Object:
         """The session of a checkout, as it is now; it is opened where it has not been."""
         if (key := checkout.stripe_session_id) is not None:
-            return await stripe.call(lambda v1: v1.checkout.sessions.retrieve_async(key))
+            return await stripe.session(key)
         price = self._price_ids.get(checkout.tier) or self._prices.names[checkout.tier]
         try:
             made = await self._open(stripe, customer, user_id, checkout, price)
         except MissingError as error:
-            if error.about.get("param") == "customer":
-                await self._forget(customer)
-                raise PaymentsUnavailableError(retry_after=1) from error
+            if is_customer(error):
+                raise
             price = await self._look_up(stripe, checkout.tier)
             made = await self._open(stripe, customer, user_id, checkout, price)
         async with self._database.acquire() as conn:
@@ -211,16 +214,8 @@ class Subscriptions:
         try:
             return await stripe.call(lambda v1: v1.checkout.sessions.expire_async(key))
         except RefusedError:
-            return await stripe.call(lambda v1: v1.checkout.sessions.retrieve_async(key))
+            return await stripe.session(key)
 
     async def _close(self, checkout: OpenCheckout) -> None:
         async with self._database.acquire() as conn:
             await queries.close_checkout(conn, checkout.id)
-
-    async def _forget(self, customer: str) -> None:
-        """A customer was deleted at Stripe: the user gets a new one."""
-        log.warning("a customer is gone at Stripe")
-        async with self._database.acquire() as conn:
-            found = await shared.find_customer(conn, customer)
-            if found is not None:
-                await shared.replace_customer_id(conn, found.id, customer)

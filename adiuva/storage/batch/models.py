@@ -19,10 +19,11 @@ def _is_small(_: object, attribute: "Attribute[bytes]", value: bytes) -> None:
 
 
 @frozen(kw_only=True)
-class NewRecord:
-    """One record of a batch; without an id it gets one, and cannot be retried."""
+class Item:
+    """One record of a batch: a new one, or with ``if_match`` a replacement. Without an id it cannot be retried."""
 
     id: UUID | None = None
+    if_match: str | None = field(default=None, validator=Pattern(rf"\*|{CHECKSUM}", f"* or {CHECKSUM_MEANING}"))
     table: str = field(validator=Pattern(TABLE, TABLE_MEANING))
     checksum: str = field(validator=Pattern(CHECKSUM, CHECKSUM_MEANING))
     blob: bytes = field(validator=_is_small, repr=False)
@@ -32,7 +33,7 @@ class NewRecord:
 class RecordBatch:
     """Records to be stored together."""
 
-    records: list[NewRecord] = field(validator=Length(1, MAX_RECORDS))
+    records: list[Item] = field(validator=Length(1, MAX_RECORDS))
 
 
 @frozen(kw_only=True)

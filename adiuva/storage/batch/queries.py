@@ -23,6 +23,14 @@ class Insertion:
     size: int
 
 
+async def lock(conn: Connection, user_id: UUID, intent_ids: Sequence[UUID], record_ids: Sequence[UUID]) -> None:
+    """Take the locks of a batch before any of its statements, in the order in which all of storage takes them."""
+    await conn.execute("SELECT FROM storage_intents WHERE id = ANY($1) ORDER BY id FOR UPDATE", intent_ids)
+    await conn.execute(
+        "SELECT FROM storage_records WHERE user_id = $1 AND id = ANY($2) ORDER BY id FOR UPDATE", user_id, record_ids
+    )
+
+
 async def find_records(conn: Connection, user_id: UUID, record_ids: Sequence[UUID]) -> list[Record]:
     """Those of a user's records that have one of these ids."""
     rows = await conn.fetch(

@@ -20,6 +20,8 @@ def _list(kind: str, *filters: str, **fixed: str) -> Call:
         only(
             params, *filters, "limit", "starting_after", "status", "created", "type", "expand", "lookup_keys", "active"
         )
+        if params.get("customer", key if fixed.get("by") == "customer" else None) not in (None, *store.objects):
+            raise ApiError(400, "resource_missing", "No such customer.", param="customer")
         wanted: dict[str, Any] = {name: params.get(name) for name in filters}
         if key is not None:
             wanted[fixed["by"]] = key
