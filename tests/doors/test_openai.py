@@ -12,6 +12,7 @@ import orjson
 import pytest
 from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 
+from adiuva.chat.observers import Observers
 from adiuva.errors import LlmTimeoutError, LlmUnavailableError
 from adiuva.llm.protocol import ModelTurn
 from adiuva.testing.models import ScriptedModel, calling, turn
@@ -324,3 +325,17 @@ async def test_the_example_of_the_guide_runs(
     names = {"server": str(user.client.make_url("")).rstrip("/"), "access_token": user.tokens["access_token"]}
     await asyncio.to_thread(exec, example, names)
     assert capsys.readouterr().out.endswith('Done.\ncreate_task {"title":"Call the bank","priority":"low"}\n')
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_observers_are_told_of_the_actions_that_went_out(
+    user: User, client: openai.AsyncOpenAI, model: ScriptedModel, monkeypatch: pytest.MonkeyPatch, stream: bool
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(Observers, "tell", lambda _, __, ___, actions: told.extend(one.action for one in actions))
+    model.add([CREATE, "Done."])
+    create: Any = client.chat.completions.create
+    answer = await create(model="task_agent", messages=HELLO, stream=stream)
+    if stream:
+        await collect(answer)
+    assert told == ["create_task"]
