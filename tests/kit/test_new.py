@@ -42,6 +42,7 @@ def _venv(folder: Path) -> Path:
 
 
 @pytest.mark.proof
+@pytest.mark.timeout(600)  # a type checker without a cache
 @pytest.mark.parametrize("kind, name", [("agent", "garden"), ("plugin", LONGEST)])
 def test_the_package_installs_and_passes_its_tests_linter_and_type_checker(here: Path, kind: str, name: str) -> None:
     assert new(kind, name, "--dir", "mine").exit_code == 0
