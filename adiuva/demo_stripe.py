@@ -20,6 +20,9 @@ from adiuva.marketplace.review.service import REVIEWS
 from adiuva.serve import start
 from adiuva.settings import Settings
 from adiuva.testing.stripe_double import StripeDouble
+from adiuva.tiers import TIER_NAMES
+
+_, PRO, POWER, TEAM = TIER_NAMES
 
 T = TypeVar("T")
 
@@ -73,9 +76,9 @@ class _Play:
         self._grace = grace
 
     async def run(self) -> bool:
-        await self._subscribe(self._ada, "ada@example.com", "pro")
-        await self._change_plan(self._ada, "power")
-        await self._subscribe(self._grace, "grace@example.com", "team")
+        await self._subscribe(self._ada, "ada@example.com", PRO)
+        await self._change_plan(self._ada, POWER)
+        await self._subscribe(self._grace, "grace@example.com", TEAM)
         await self._publish()
         await self._connect()
         bought = await self._install()

@@ -9,6 +9,7 @@ DROP FUNCTION count_plugin_installation();
 ALTER TABLE plugins DROP CONSTRAINT plugins_rating_check, DROP COLUMN rating_sum, DROP COLUMN rating_count;
 DROP TRIGGER plugins_first_version ON plugins;
 DROP FUNCTION insert_first_version();
+DROP VIEW plugin_versions_waiting;
 DROP TABLE plugin_versions;
 -- What is left of packages in the blob store is then known to nobody, and housekeeping deletes it.
 DELETE FROM storage_usage WHERE kind = 'packages';

@@ -39,6 +39,19 @@ INSERT INTO plugin_versions
     (plugin_id, position, version, name, description, category, price_cents, permissions, status, submitted_at)
 SELECT id, 1, version, name, description, category, price_cents, permissions, status::text, created_at FROM plugins;
 
+-- What waits for a review: new versions, and packages that came after their version was approved.
+CREATE VIEW plugin_versions_waiting AS
+SELECT
+    version.plugin_id, version.position, version.version, version.name, version.description, version.category,
+    version.price_cents, version.permissions, version.status, version.submitted_at, version.package_checksum,
+    version.package_size_bytes
+FROM plugin_versions AS version
+JOIN plugins ON plugins.id = version.plugin_id
+WHERE version.status = 'pending_review' OR (
+    plugins.status = 'approved' AND version.status = 'approved'
+    AND version.package_key IS NOT NULL AND NOT version.package_approved
+);
+
 -- What a plugin begins with is its first version.
 CREATE FUNCTION insert_first_version() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -67,8 +67,8 @@ class Housekeeper:
         """One round."""
         await _try(self._customers.clear)
         await _try(self.resume_orders)
-        await _try(self._refunds.run_due)
-        await _try(self._transfers.run_due)
+        await _try(lambda: _all(self._refunds.run_due))
+        await _try(lambda: _all(self._transfers.run_due))
 
     async def reconcile(self) -> None:
         """Compare with Stripe what events should have told."""
@@ -98,6 +98,12 @@ class Housekeeper:
                     await self._soon.wait()
             except TimeoutError:
                 continue
+
+
+async def _all(run_due: Callable[[], Awaitable[int]]) -> None:
+    """Go on until nothing is due; what does not go is put off, and so not due."""
+    while await run_due():
+        pass
 
 
 async def _try(work: Callable[[], Awaitable[object]]) -> None:

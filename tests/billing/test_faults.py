@@ -39,7 +39,7 @@ KINDS = ["refuse", "fail", "fail_after", "drop", "drop_after", "hang_after"]
 @pytest.fixture
 async def billing(paid: Settings, database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Billing]:
     """Billing without its rounds, without the library's own tries, and with little patience."""
-    monkeypatch.setattr("adiuva.billing.stripe.TIMEOUT_SECONDS", 2.0)
+    monkeypatch.setattr("adiuva.billing.stripe.TIMEOUT_SECONDS", 1.0)
     billing = Billing(settings=paid, database=database, prefix=API)
     assert billing._stripe is not None
     billing._stripe._retries = 0

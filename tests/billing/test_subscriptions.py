@@ -129,6 +129,21 @@ async def test_a_failed_payment_is_past_due_and_keeps_the_tier_until_the_end(
     assert await ada.tier() == "free"
 
 
+async def test_one_that_is_unpaid_holds_no_tier_and_leads_to_the_portal(client: Client, stripe: StripeDouble) -> None:
+    """BI9: it can still be paid, and would then be a second one."""
+    ada = await User.register(client)
+    customer = await ada.subscribe(stripe, "pro")
+    at_stripe.change_subscription(stripe.store, stripe.subscription(customer), status="unpaid")
+    await stripe.webhooks.deliver()
+    assert await ada.tier() == "free"
+    for tier in ("pro", "team"):
+        answer = await ada.json("POST", "/billing/checkout", {"tier": tier})
+        assert "/portal/" in answer["checkout_url"]
+    assert len(stripe.store.all("checkout.session")) == 1
+    assert (await ada.json("DELETE", "/billing/subscription"))["status"] == "canceled"
+    assert stripe.subscription(customer)["status"] == "canceled"
+
+
 async def test_canceling_ends_it_at_stripe_and_here(client: Client, stripe: StripeDouble) -> None:
     ada = await User.register(client)
     customer = await ada.subscribe(stripe, "pro")

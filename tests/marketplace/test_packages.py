@@ -194,6 +194,10 @@ async def test_a_package_for_an_approved_version_waits_for_a_review_of_its_own(
     pending = (await admin.done("GET", "/admin/plugins/pending"))["items"]
     assert [(plugin["id"], plugin["status"]) for plugin in pending] == [("garden-planner", "pending_review")]
     assert (await user.plugin("garden-planner"))["status"] == "approved"
+    # While the plugin is suspended, approving its package would not be what brings it back.
+    await admin.done("POST", "/admin/plugins/garden-planner/suspend", {"notes": "Spam."})
+    assert (await admin.post(REVIEW, APPROVED))[1]["code"] == "not_pending"
+    await admin.done("POST", "/admin/plugins/garden-planner/reinstate")
     rejected = await admin.done("POST", REVIEW, {"decision": "rejected", "notes": "Not that one."})
     assert rejected["status"] == "approved"
     assert (await download(author))[0] == 404

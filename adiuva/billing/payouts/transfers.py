@@ -1,5 +1,6 @@
 """Moves authors' shares: each once, for its line of the books; held until the author's account takes it."""
 
+import asyncio
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -15,7 +16,7 @@ from adiuva.database import Connection, Database
 
 log = structlog.get_logger(__name__)
 
-AT_ONCE: Final = 20
+AT_ONCE: Final = 5
 MOST_TRIES: Final = 24  # some days
 PAUSE: Final = timedelta(seconds=5)
 WAITING_PAUSE: Final = timedelta(seconds=1)
@@ -47,8 +48,7 @@ class Transfers:
         async with self._database.acquire() as conn:
             await queries.release_held(conn)
             claimed = await queries.claim_due(conn, purchase_id=purchase_id, limit=AT_ONCE)
-        for transfer_id in claimed:
-            await self._run(transfer_id)
+        await asyncio.gather(*(self._run(transfer_id) for transfer_id in claimed))
         return len(claimed)
 
     async def _run(self, transfer_id: UUID) -> None:

@@ -1,5 +1,6 @@
 """Refunds: as Stripe tells of them, each one line of the books and one reversal; and those that an admin orders."""
 
+import asyncio
 from typing import Final
 from uuid import UUID
 
@@ -19,7 +20,7 @@ from adiuva.database import Connection, Database
 
 log = structlog.get_logger(__name__)
 
-AT_ONCE: Final = 20
+AT_ONCE: Final = 5
 
 _COUNTS: Final = frozenset({"succeeded", "pending", "requires_action"})
 
@@ -88,17 +89,19 @@ class Refunds:
         """Make the refunds that admins have ordered; gives how many were tried."""
         async with self._database.acquire() as conn:
             due = await queries.list_due_refunds(conn, AT_ONCE)
-        for order in due:
-            try:
-                made = await self._refund(order)
-            except RefusedError as error:
-                log.warning("a refund was refused", refund=str(order.id), reason=error.reason)
-                await self._finish(order, fault=error.reason)
-            except PaymentsUnavailableError as error:
-                log.info("a refund is put off", refund=str(order.id), error=type(error).__name__)
-            else:
-                await self._finish(order, stripe_refund_id=made["id"])
+        await asyncio.gather(*(self._run(order) for order in due))
         return len(due)
+
+    async def _run(self, order: RefundOrder) -> None:
+        try:
+            made = await self._refund(order)
+        except RefusedError as error:
+            log.warning("a refund was refused", refund=str(order.id), reason=error.reason)
+            await self._finish(order, fault=error.reason)
+        except PaymentsUnavailableError as error:
+            log.info("a refund is put off", refund=str(order.id), error=type(error).__name__)
+        else:
+            await self._finish(order, stripe_refund_id=made["id"])
 
     async def _refund(self, order: RefundOrder) -> Object:
         intent = order.stripe_payment_intent_id

@@ -49,6 +49,11 @@ class Row:
         """Whether the tier is in force."""
         return self.status in LIVE
 
+    @property
+    def at_stripe(self) -> bool:
+        """Whether there is a subscription at Stripe, in force or not: one that is unpaid can be paid there."""
+        return self.stripe_subscription_id is not None and self.status not in ENDED
+
 
 @frozen(kw_only=True)
 class SubscriptionView:

@@ -94,13 +94,13 @@ class Subscriptions:
         """End a user's subscription now: at Stripe first, then here; a crash in between is healed by Stripe's event.
 
         Raises:
-            NothingToCancelError: there is none in force.
+            NothingToCancelError: there is none.
             PaymentsUnavailableError: Stripe does not answer, and nothing has changed here.
         """
         async with self._database.acquire() as conn:
             row = await queries.find(conn, user_id)
         # A tier of free is no purchase: an admin has set it, and it stays.
-        if row is None or not row.live or (row.stripe_subscription_id is None and row.tier == "free"):
+        if row is None or not (row.at_stripe or (row.live and row.tier != "free")):
             raise NothingToCancelError
         if (key := row.stripe_subscription_id) is not None:
             await self._cancel_at_stripe(key)
@@ -125,7 +125,7 @@ class Subscriptions:
 
     async def _checkout(self, stripe: Stripe, customer: str, user_id: UUID, tier: str) -> str:
         row = await self._following.sync(customer)
-        if row is not None and row.live and row.stripe_subscription_id is not None:
+        if row is not None and row.at_stripe:
             return await self._of_subscriber(stripe, customer, row, tier)
         while True:
             async with self._database.acquire() as conn:
@@ -140,13 +140,13 @@ class Subscriptions:
                 session = await self._expire(stripe, session)
             if session["status"] == "complete":
                 row = await self._following.sync(customer)
-                if row is not None and row.live:
+                if row is not None and row.at_stripe:
                     await self._close(checkout)
                     return await self._of_subscriber(stripe, customer, row, tier)
             await self._close(checkout)
 
     async def _of_subscriber(self, stripe: Stripe, customer: str, row: Row, tier: str) -> str:
-        if row.tier == tier:
+        if row.live and row.tier == tier:
             raise SameTierError
         portal = await stripe.call(
             lambda v1: v1.billing_portal.sessions.create_async(

@@ -21,27 +21,19 @@ async def list_waiting(conn: Connection, page: Page) -> tuple[list[Waiting], int
     """A page of what waits for a review, the oldest first: new versions, and packages of approved ones."""
     rows = await conn.fetch(
         """
-        WITH waiting AS (
-            SELECT
-                plugin_id, name, description, version, category, price_cents, permissions, submitted_at,
-                package_checksum
-            FROM plugin_versions
-            WHERE status = 'pending_review'
-                OR (status = 'approved' AND package_key IS NOT NULL AND NOT package_approved)
-        )
         SELECT
             total.n, plugins.id, shown.name, shown.description, shown.version, plugins.author_id, shown.category,
             shown.price_cents, plugins.currency, shown.permissions, 'pending_review' AS status, plugins.install_count,
             plugins.rating_sum::float8 / nullif(plugins.rating_count, 0) AS avg_rating, plugins.rating_count,
             plugins.created_at, false AS installed, shown.package_checksum,
             report.report::text AS check_report, report.checked_at
-        FROM (SELECT count(*) AS n FROM waiting) AS total
+        FROM (SELECT count(*) AS n FROM plugin_versions_waiting) AS total
         LEFT JOIN (
             (
                 SELECT
                     plugin_id, name, description, version, category, price_cents, permissions, submitted_at,
                     package_checksum
-                FROM waiting ORDER BY submitted_at, plugin_id LIMIT $1 OFFSET $2
+                FROM plugin_versions_waiting ORDER BY submitted_at, plugin_id LIMIT $1 OFFSET $2
             ) AS shown
             JOIN plugins ON plugins.id = shown.plugin_id
             LEFT JOIN plugin_check_reports AS report
@@ -63,13 +55,11 @@ async def list_pending(conn: Connection) -> list[Pending]:
             plugins.id, version.version, version.name, version.description, users.email AS author, version.category,
             version.price_cents, plugins.currency, version.permissions, version.submitted_at,
             version.package_checksum, version.package_size_bytes, (report.report ->> 'passed')::boolean AS passed
-        FROM plugin_versions AS version
+        FROM plugin_versions_waiting AS version
         JOIN plugins ON plugins.id = version.plugin_id
         LEFT JOIN users ON users.id = plugins.author_id
         LEFT JOIN plugin_check_reports AS report
             ON report.plugin_id = version.plugin_id AND report.package_checksum = version.package_checksum
-        WHERE version.status = 'pending_review'
-            OR (version.status = 'approved' AND version.package_key IS NOT NULL AND NOT version.package_approved)
         ORDER BY version.submitted_at, plugins.id
         """
     )
@@ -81,10 +71,8 @@ async def find_candidate(conn: Connection, plugin_id: str) -> Candidate | None:
     row = await conn.fetchrow(
         """
         SELECT position, version, name, status, package_checksum
-        FROM plugin_versions
-        WHERE plugin_id = $1 AND (
-            status = 'pending_review' OR (status = 'approved' AND package_key IS NOT NULL AND NOT package_approved)
-        )
+        FROM plugin_versions_waiting
+        WHERE plugin_id = $1
         ORDER BY position DESC
         LIMIT 1
         """,

@@ -6,7 +6,6 @@ that pass for Latin ones in a list of plugins.
 
 import re
 import unicodedata
-from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
@@ -35,11 +34,6 @@ _SAME: Final = str.maketrans({"0": "o", "1": "l", "i": "l", "|": "l", "!": "l", 
 _DIGITS: Final = re.compile(r"[0-9]+")
 # Scripts that are written together (UTS 39, "highly restrictive").
 _TOGETHER: Final = frozenset({"LATIN", "CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO"})
-
-
-def closest(name: str, others: Iterable[str]) -> str | None:
-    """The first of ``others`` that ``name`` would be confused with; None if there is none."""
-    return next((other for other in others if are_alike(name, other)), None)
 
 
 def are_alike(name: str, other: str) -> bool:
