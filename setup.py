@@ -5,5 +5,5 @@ from setuptools import find_packages, setup
 setup(
     packages=[*find_packages(include=["adiuva", "adiuva.*"]), "adiuva.migrations"],
     package_dir={"adiuva.migrations": "migrations"},
-    package_data={"": ["py.typed"], "adiuva": ["**/*.sql"], "adiuva.migrations": ["*.sql"]},
+    package_data={"": ["py.typed"], "adiuva": ["**/*.sql", "**/*.template"], "adiuva.migrations": ["*.sql"]},
 )

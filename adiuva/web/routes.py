@@ -42,6 +42,8 @@ class Route:
     # What requests are counted by: "user" the user, with the tier's limit; any other the client's address.
     limit: Limit | None = field(kw_only=True)
     summary: str = field(default="", kw_only=True)
+    # What answers an error in place of a problem, for clients that read another form of it.
+    on_error: Callable[[web.Request, Exception], web.StreamResponse] | None = field(default=None, kw_only=True)
 
     @limit.default
     def _limit_of_access(self) -> Limit | None:
@@ -81,7 +83,19 @@ def _guarded(route: Route) -> Handler:
             raise ForbiddenError
         return await handler(request)
 
-    return guard
+    return guard if route.on_error is None else _answering_errors(guard, route.on_error)
+
+
+def _answering_errors(guard: Handler, on_error: Callable[[web.Request, Exception], web.StreamResponse]) -> Handler:
+    async def guarded(request: web.Request) -> web.StreamResponse:
+        try:
+            return await guard(request)
+        except (ConnectionError, web.HTTPException):
+            raise
+        except Exception as error:  # noqa: BLE001 - as the middleware, which would make a problem of it
+            return on_error(request, error)
+
+    return guarded
 
 
 async def _count(request: web.Request, limit: Limit) -> None:
