@@ -5,5 +5,9 @@ from setuptools import find_packages, setup
 setup(
     packages=[*find_packages(include=["adiuva", "adiuva.*"]), "adiuva.migrations"],
     package_dir={"adiuva.migrations": "migrations"},
-    package_data={"": ["py.typed"], "adiuva": ["**/*.sql", "web/openapi/page.*"], "adiuva.migrations": ["*.sql"]},
+    package_data={
+        "": ["py.typed"],
+        "adiuva": ["**/*.sql", "**/*.template", "web/openapi/page.*"],
+        "adiuva.migrations": ["*.sql"],
+    },
 )

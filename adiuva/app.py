@@ -27,11 +27,14 @@ from adiuva.chat.batches.pacing import Pacing
 from adiuva.chat.batches.runner import Runner
 from adiuva.chat.batches.service import BATCHES, Batches
 from adiuva.chat.batches.store import BatchStore
+from adiuva.chat.mcp.tools import McpServers
 from adiuva.chat.observers import Observers
 from adiuva.chat.plans import handlers as plan_handlers
 from adiuva.chat.registry import AgentRegistry
 from adiuva.chat.service import CHAT
 from adiuva.database import Database
+from adiuva.doors.mcp import handlers as mcp_handlers
+from adiuva.doors.openai import handlers as openai_handlers
 from adiuva.llm import build_model, model_names
 from adiuva.llm.protocol import Model
 from adiuva.marketplace import handlers as marketplace_handlers
@@ -61,6 +64,7 @@ from adiuva.web.openapi import handlers as openapi_handlers
 from adiuva.web.routes import ROUTES, register
 
 API = "/api/v1"
+OPENAI = "/v1"
 DRAIN_SECONDS = 10.0
 
 HTTP = web.AppKey("http", aiohttp.ClientSession)
@@ -100,6 +104,8 @@ def create_app(
         openapi_handlers.ROUTES,
     ):
         register(app, API, routes)
+    register(app, OPENAI, openai_handlers.ROUTES)
+    register(app, "", mcp_handlers.ROUTES)
     app[openapi_handlers.REFERENCE] = openapi_handlers.Reference(app[ROUTES], __version__)
     if settings.env == "dev":
         register(app, "", openapi_handlers.PAGE_ROUTES)
@@ -217,6 +223,7 @@ async def _actors(app: web.Application) -> AsyncIterator[None]:
         capacity=settings.mailbox_capacity,
         concurrency=settings.agent_concurrency,
     )
+    mcp = McpServers.of(settings.mcp_servers)
     app[CHAT] = await start_chat(
         system,
         settings,
@@ -225,11 +232,13 @@ async def _actors(app: web.Application) -> AsyncIterator[None]:
         models=model_names(settings) or ("",),  # none configured: whatever is asked, the model says so
         http=app[HTTP],
         observers=observers,
+        mcp=mcp,
     )
     app[health.CHECKS] = _checks(app)
     yield
     until = monotonic() + DRAIN_SECONDS
     await system.stop(DRAIN_SECONDS)
+    await mcp.close()
     await watchers.stop(max(1.0, until - monotonic()))
 
 

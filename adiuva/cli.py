@@ -141,16 +141,15 @@ def _mount() -> None:
     from adiuva.audit.admin import audit
     from adiuva.auth.admin import admin
     from adiuva.billing.admin import billing, events
+    from adiuva.kit.commands import check_submitted, new, plugin
     from adiuva.marketplace.review.admin import plugins
     from adiuva.storage.admin import reconcile, verify
 
-    admin.add_command(audit)
-    admin.add_command(billing)
-    admin.add_command(events)
-    admin.add_command(plugins)
-    admin.add_command(reconcile)
-    admin.add_command(verify)
-    main.add_command(admin)
+    plugins.add_command(check_submitted)
+    for command in (audit, billing, events, plugins, reconcile, verify):
+        admin.add_command(command)
+    for command in (admin, new, plugin):
+        main.add_command(command)
 
 
 _mount()

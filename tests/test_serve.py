@@ -108,7 +108,7 @@ def test_no_log_at_debug_level_holds_a_secret_or_a_message(serve: Serve) -> None
 
 
 def test_nothing_heavy_is_imported_by_the_time_the_server_listens() -> None:
-    heavy = ("litellm", "openai", "yoyo", "qdrant_client", "pinecone", "grpc", "numpy", "stripe")
+    heavy = ("litellm", "openai", "yoyo", "qdrant_client", "pinecone", "grpc", "numpy", "stripe", "mcp", "mcp_types")
     script = f"import sys, adiuva.serve, adiuva.cli; print([name for name in {heavy} if name in sys.modules])"
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"

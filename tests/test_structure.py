@@ -54,6 +54,10 @@ GET    /api/v1/openapi.json           public   -
 GET    /api/v1/plans/playbook         private  user
 GET    /api/v1/plans/playbook/{plan_id} private  user
 POST   /api/v1/plans/steps            private  user
+POST   /mcp                           private  user
+POST   /v1/chat/completions           private  user
+GET    /v1/models                     private  user
+GET    /v1/models/{model}             private  user
 GET    /api/v1/plugins                private  user
 POST   /api/v1/plugins                private  user
 GET    /api/v1/plugins/earnings       private  user

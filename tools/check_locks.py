@@ -16,7 +16,8 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
 # lock file: the extras of setup.cfg that it covers
-LOCKS = {"requirements.lock": {"build"}, "requirements-dev.lock": {"client", "redis", "build", "dev", "lock", "bench"}}
+DEV = {"client", "redis", "mcp", "testing", "build", "dev", "lock", "bench"}
+LOCKS = {"requirements.lock": {"build"}, "requirements-dev.lock": DEV}
 
 
 def main() -> int:

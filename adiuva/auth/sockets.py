@@ -5,8 +5,8 @@ from aiohttp import hdrs, web
 from adiuva.auth.service import AUTH
 from adiuva.errors import InvalidTokenError, OriginNotAllowedError, OverloadedError, UnauthorizedError, UnavailableError
 from adiuva.web.access import AUTHENTICATOR, Principal, bearer_token
+from adiuva.web.cors import require_origin
 from adiuva.web.describe import Answer, Parameter
-from adiuva.web.keys import SETTINGS
 
 CLOSE_UNAUTHORIZED = 4401
 CLOSE_GOING_AWAY = 1001
@@ -28,17 +28,9 @@ async def socket_principal(request: web.Request) -> Principal:
         OriginNotAllowedError: a page of another origin does.
         UnauthorizedError: there is no valid ticket or token.
     """
-    _check_origin(request)
+    require_origin(request)
     if ticket := request.query.get("ticket"):
         return await request.app[AUTH].redeem_ticket(ticket)
     if token := request.query.get("token"):
         return await request.app[AUTHENTICATOR](token)
     return await request.app[AUTHENTICATOR](bearer_token(request))
-
-
-def _check_origin(request: web.Request) -> None:
-    origin = request.headers.get(hdrs.ORIGIN)
-    own = {f"http://{request.host}", f"https://{request.host}"}
-    if origin is None or origin in request.app[SETTINGS].cors_origins or origin in own:
-        return  # a native client sends none
-    raise OriginNotAllowedError

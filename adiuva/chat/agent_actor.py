@@ -1,7 +1,7 @@
 """The actor of one agent: it runs the tool loop for each message."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import aiohttp
@@ -11,11 +11,18 @@ from attrs import frozen
 
 from adiuva.chat.client_tools import ClientTools
 from adiuva.chat.context import client_now, clock_line
-from adiuva.chat.messages import ActionProduced, AgentJob, ChatResult, ProducedAction, TextProduced
+from adiuva.chat.messages import (
+    ActionProduced,
+    AgentJob,
+    ChatResult,
+    ProducedAction,
+    TextProduced,
+    ToolOutcome,
+)
 from adiuva.chat.observers import plugin_settings
 from adiuva.chat.rights import Rights
 from adiuva.chat.tool_loop import ToolLoop, specs_of
-from adiuva.llm.protocol import Message, Model, ToolSpec
+from adiuva.llm.protocol import Message, Model, ToolCall, ToolSpec
 from adiuva.runtime import Actor, ActorContext
 from adiuva.sdk import Agent, Context, Permission, PluginManifest, Tool
 
@@ -31,6 +38,9 @@ class _View:
     specs: tuple[ToolSpec, ...]
 
 
+MoreTools = Callable[[], Awaitable[Mapping[str, Tool]]]
+
+
 class AgentActor(Actor):
     """Serves one agent: emits `TextProduced`, where a stream is wanted, and `ActionProduced`; replies `ChatResult`."""
 
@@ -42,18 +52,20 @@ class AgentActor(Actor):
         model: Model,
         http: aiohttp.ClientSession,
         reach: Mapping[str, frozenset[Permission]],
+        more_tools: MoreTools | None = None,
         capacity: int,
         concurrency: int,
     ) -> None:
         """``manifest``: of the plugin that the agent belongs to, whose settings and rights its tools have.
 
-        ``reach``: what each agent of this server reads.
+        ``reach``: what each agent of this server reads. ``more_tools`` gives tools beside the agent's own.
         """
         super().__init__(agent.name, capacity=capacity, concurrency=concurrency)
         self._agent = agent
         self._manifest = manifest
         self._plugin_id = manifest.id if manifest else None
         self._reach = reach
+        self._more_tools = more_tools
         self._views: dict[frozenset[Permission] | None, _View] = {}  # by what is granted, which few sets are
         self.refused: Counter[str] = Counter()  # actions beyond the rights, by the tool that wanted them
         self._model = model
@@ -67,6 +79,8 @@ class AgentActor(Actor):
 
     async def _run(self, payload: AgentJob, ctx: ActorContext) -> ChatResult:
         view = self._view(payload)
+        if self._more_tools is not None and payload.call is None:
+            view = _widened(view, await self._more_tools())
         results = view.rights.results(payload.previous_results, self._reach)
         context = self._context(payload, view.rights, results, ctx)
 
@@ -92,6 +106,8 @@ class AgentActor(Actor):
                 done_before=[action for result in payload.previous_results for action in result.get("actions", ())],
                 messages=self._messages(payload, context),
             )
+            if payload.call is not None:
+                return await _called(loop, payload.call)
             response = await loop.run()
         return ChatResult(
             response=response,
@@ -135,6 +151,19 @@ class AgentActor(Actor):
             http=self._http,
             log=self._log,
         )
+
+
+def _widened(view: _View, more: Mapping[str, Tool]) -> _View:
+    return (
+        _View(rights=view.rights, tools={**more, **view.tools}, specs=(*view.specs, *specs_of(more))) if more else view
+    )
+
+
+async def _called(loop: ToolLoop, call: ToolCall) -> ChatResult:
+    outcome = await loop.run_tool(call)
+    if not outcome.failed:
+        outcome = ToolOutcome(value=orjson.loads(outcome.value), failed=False)
+    return ChatResult(response="", actions=tuple(loop.actions), outcome=outcome)
 
 
 def _list(value: object) -> list[Any]:

@@ -1,8 +1,11 @@
 """Puts the chat together: one actor for each agent, the orchestrator before them, and the sanitizer behind."""
 
+from functools import partial
+
 import aiohttp
 
-from adiuva.chat.agent_actor import AgentActor
+from adiuva.chat.agent_actor import AgentActor, MoreTools
+from adiuva.chat.mcp.tools import McpServers
 from adiuva.chat.observers import Observers
 from adiuva.chat.orchestrator import PROMPTS, Orchestrator
 from adiuva.chat.plans.planner import Plans
@@ -24,13 +27,17 @@ async def start_chat(
     models: tuple[str, ...],
     http: aiohttp.ClientSession,
     observers: Observers,
+    mcp: McpServers | None = None,
 ) -> Chat:
     """The chat with the agents of ``registry``, whose actors ``system`` starts.
 
-    ``models`` is what clients may ask for, the default one first; ``http`` is what tools call other services with.
+    ``models`` is what clients may ask for, the default one first; ``http`` is what tools call other services with;
+    ``mcp`` has tools beside the agents' own.
     """
     plans = Plans(registry)
     agents = {agent.name: agent for agent in registry.list_agents()}
+    prompts = {**{name: agent.instructions for name, agent in agents.items()}, **PROMPTS, **plans.templates.texts()}
+    sanitizer = Sanitizer(prompts)
     reach = {name: reach_of(agent, registry.manifest_of(name)) for name, agent in agents.items()}
     refs = {}
     for name, agent in agents.items():
@@ -41,6 +48,7 @@ async def start_chat(
                 model=model,
                 http=http,
                 reach=reach,
+                more_tools=_more_tools(mcp, name, registry, sanitizer),
                 capacity=settings.mailbox_capacity,
                 concurrency=settings.agent_concurrency,
             )
@@ -55,7 +63,6 @@ async def start_chat(
             concurrency=settings.agent_concurrency,
         )
     )
-    prompts = {**{name: agent.instructions for name, agent in agents.items()}, **PROMPTS, **plans.templates.texts()}
     return Chat(
         registry=registry,
         orchestrator=orchestrator,
@@ -63,6 +70,13 @@ async def start_chat(
         models=models,
         router_model=settings.llm_router_model or models[0],
         deadline_seconds=settings.chat_deadline_seconds,
-        sanitizer=Sanitizer(prompts),
+        sanitizer=sanitizer,
         observers=observers,
     )
+
+
+def _more_tools(mcp: McpServers | None, agent: str, registry: AgentRegistry, sanitizer: Sanitizer) -> MoreTools | None:
+    if mcp is None or not mcp.connections:
+        return None
+    own = registry.manifest_of(agent) is None
+    return partial(mcp.tools_for, agent, own=own, clean=sanitizer.value)

@@ -7,7 +7,7 @@ from uuid import UUID
 from attrs import field, frozen
 
 from adiuva.chat.plans.models import ExecutionPlan
-from adiuva.llm.protocol import Usage
+from adiuva.llm.protocol import ToolCall, Usage
 
 
 @frozen(kw_only=True)
@@ -44,6 +44,7 @@ class ChatJob:
     stream: bool = False  # whether text is wanted as it comes
     plan: bool = False  # whether a plan is wanted in place of an answer
     client_tools: bool = False  # whether the client runs read tools on its own data
+    call: ToolCall | None = None  # of the one agent in ``agents``: it is run, and no model is asked
 
 
 @frozen(kw_only=True)
@@ -59,6 +60,15 @@ class AgentJob:
     grants: Mapping[str, frozenset[str]] = field(factory=dict)
     stream: bool = False
     client_tools: bool = False
+    call: ToolCall | None = None  # run this, and ask no model
+
+
+@frozen(kw_only=True)
+class ToolOutcome:
+    """What came of a tool call: JSON data, or, where it ``failed``, a text that says why."""
+
+    value: Any = field(repr=False)
+    failed: bool
 
 
 @frozen(kw_only=True)
@@ -70,6 +80,7 @@ class ChatResult:
     usage: Usage = field(factory=Usage)
     plan: ExecutionPlan | None = None  # in place of response and actions, where the job wants a plan
     shared_memory: dict[str, Any] = field(factory=dict, repr=False)  # what the agents of one pipeline leave each other
+    outcome: ToolOutcome | None = None  # where the job was a call
 
 
 @frozen(kw_only=True)

@@ -1,7 +1,7 @@
 """The chat's bodies, as CONTRACT.md's section Chat has them."""
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import attrs
 import orjson
@@ -43,17 +43,14 @@ def check_context(field: str, value: dict[str, Any]) -> None:
         raise MismatchError("is out of range", field=f"{field}.now") from None
 
 
-_CONTEXT = Described(
-    _readable,
-    {
-        "description": f"At most {MAX_CONTEXT_BYTES} bytes as JSON.",
-        "properties": {
-            **{name: {"type": "array", "items": {"type": "object"}} for name in LISTS},
-            "now": {"type": ["string", "null"], "description": "ISO 8601: the client's time."},
-            "timezone": {"type": ["string", "null"], "description": "An IANA name."},
-        },
+CONTEXT_SCHEMA: Final = {
+    "description": f"At most {MAX_CONTEXT_BYTES} bytes as JSON.",
+    "properties": {
+        **{name: {"type": "array", "items": {"type": "object"}} for name in LISTS},
+        "now": {"type": ["string", "null"], "description": "ISO 8601: the client's time."},
+        "timezone": {"type": ["string", "null"], "description": "An IANA name."},
     },
-)
+}
 
 
 def _check_text(field: str, context: dict[str, Any], name: str, parse: Callable[[str], object]) -> None:
@@ -83,7 +80,7 @@ class ChatRequest:
     message: str = field(repr=False, validator=Length(1, 16_000))
     mode: Literal["direct", "plan"] = "direct"
     agents: list[str] | None = field(default=None, validator=Length(1, 5))
-    context: dict[str, Any] = field(factory=dict, repr=False, validator=_CONTEXT)
+    context: dict[str, Any] = field(factory=dict, repr=False, validator=Described(_readable, CONTEXT_SCHEMA))
     history: list[HistoryMessage] = field(factory=list, repr=False, validator=Length(max=50))
     model: str | None = None
     client_tools: bool = False  # WebSocket only: read tools go to the client

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import attrs
 import orjson
 import structlog
 
@@ -79,7 +80,7 @@ class Orchestrator(Actor):
             return ChatResult(response="", plan=self._plans.make(names, ctx.user), usage=usage)
         if len(names) == 1:
             result = await self._ask(names[0], payload, ctx, stream=payload.stream)
-            return ChatResult(response=result.response, actions=result.actions, usage=usage + result.usage)
+            return attrs.evolve(result, usage=usage + result.usage, shared_memory={})
         return await self._pipeline(names, payload, ctx, usage)
 
     async def _ask(
@@ -102,6 +103,7 @@ class Orchestrator(Actor):
             grants=job.grants,
             stream=stream,
             client_tools=job.client_tools,
+            call=job.call,
         )
         answer: ChatResult = await ctx.ask(self._refs[name], message)
         return answer

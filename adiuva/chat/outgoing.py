@@ -4,7 +4,7 @@ from typing import Any
 
 import attrs
 
-from adiuva.chat.messages import ChatResult, ProducedAction
+from adiuva.chat.messages import ChatResult, ProducedAction, ToolOutcome
 from adiuva.chat.plans.models import ExecutionPlan
 from adiuva.chat.sanitizer import Sanitizer
 
@@ -66,7 +66,13 @@ def clean_result(sanitizer: Sanitizer, result: ChatResult) -> ChatResult:
         actions=tuple([clean_action(sanitizer, action) for action in result.actions]),
         usage=result.usage,
         plan=clean_plan(sanitizer, result.plan) if result.plan else None,
+        outcome=clean_outcome(sanitizer, result.outcome) if result.outcome else None,
     )
+
+
+def clean_outcome(sanitizer: Sanitizer, outcome: ToolOutcome) -> ToolOutcome:
+    """What came of a tool call as it may go out."""
+    return attrs.evolve(outcome, value=sanitizer.value(outcome.value))
 
 
 def clean_plan(sanitizer: Sanitizer, plan: ExecutionPlan) -> ExecutionPlan:

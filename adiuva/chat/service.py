@@ -27,6 +27,7 @@ from adiuva.errors import (
     ValidationFailedError,
 )
 from adiuva.runtime import ActorRef, Session
+from adiuva.sdk import Tool
 from adiuva.web.access import Principal
 
 EVENTS_BUFFERED = 8  # of one answer; a model's text may come in pieces of 64 KiB and more
@@ -56,7 +57,7 @@ class Chat:
         return ChatJob(
             message=request.message,
             agents=agents,
-            open_agents=() if agents else self._open_agents(principal),
+            open_agents=() if agents else self.open_agents(principal),
             context=request.context,
             history=tuple(HistoryEntry(role=entry.role, content=entry.content) for entry in request.history),
             model=self._chosen_model(request, principal),
@@ -127,12 +128,23 @@ class Chat:
             AgentView(
                 name=agent.name,
                 description=agent.description,
-                tools=list(self.rights(principal, agent.name).tools(agent.tools())),
+                tools=list(self.tools_of(principal, agent.name)),
                 available=self._open(principal, agent.name),
             )
             for agent in self.registry.list_agents()
             if self._has(principal, agent.name)
         ]
+
+    def open_agents(self, principal: Principal) -> tuple[str, ...]:
+        """The names of the agents that the user may talk to."""
+        return tuple(
+            name for name in self.registry.names() if self._has(principal, name) and self._open(principal, name)
+        )
+
+    def tools_of(self, principal: Principal, agent: str) -> dict[str, Tool]:
+        """The tools of an agent as far as the user's rights reach."""
+        found = self.registry.get(agent)
+        return {} if found is None else self.rights(principal, agent).tools(found.tools())
 
     def models_for(self, tier: str) -> list[ModelView]:
         """Every model that clients may ask for, and whether ``tier`` may."""
@@ -154,11 +166,6 @@ class Chat:
         for name in names:
             self._require_tier(principal, name)
         return names
-
-    def _open_agents(self, principal: Principal) -> tuple[str, ...]:
-        return tuple(
-            name for name in self.registry.names() if self._has(principal, name) and self._open(principal, name)
-        )
 
     def _has(self, principal: Principal, agent: str) -> bool:
         """Whether there is such an agent for this user: a plugin's is there for those who have installed it."""

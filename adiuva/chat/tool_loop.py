@@ -11,7 +11,7 @@ from attrs import define, field
 
 from adiuva import clock
 from adiuva.chat.client_tools import ClientTools
-from adiuva.chat.messages import ProducedAction
+from adiuva.chat.messages import ProducedAction, ToolOutcome
 from adiuva.chat.rights import Rights, permission_of
 from adiuva.errors import LlmUnavailableError
 from adiuva.llm.protocol import Message, Model, ModelCall, ModelTurn, OnText, ToolCall, ToolSpec, Usage
@@ -106,18 +106,22 @@ class ToolLoop:
         return [task.result() for task in tasks]
 
     async def _run_tool(self, call: ToolCall) -> Message:
-        """Every call has exactly one result, whatever happens in the tool."""
+        outcome = await self.run_tool(call)
+        content = _encode({"error": outcome.value}) if outcome.failed else outcome.value
+        return Message(role="tool", content=content, tool_call_id=call.id)
+
+    async def run_tool(self, call: ToolCall) -> ToolOutcome:
+        """Run one call; its value is JSON text. Every call has exactly one outcome, whatever happens in the tool."""
         try:
-            result = await self._result(call)
+            return ToolOutcome(value=await self._result(call), failed=False)
         except ToolError as error:
-            result = _encode({"error": str(error)})
+            return ToolOutcome(value=str(error), failed=True)
         except (Exception, SystemExit, asyncio.CancelledError) as error:
             if isinstance(error, asyncio.CancelledError) and _cancelled():
                 raise
             # What the exception says may hold the user's data.
             log.warning("tool failed", agent=self.agent.name, tool=call.name, error=type(error).__name__)
-            result = _encode({"error": "The tool failed."})
-        return Message(role="tool", content=result, tool_call_id=call.id)
+            return ToolOutcome(value="The tool failed.", failed=True)
 
     async def _result(self, call: ToolCall) -> str:
         tool = self.tools.get(call.name)

@@ -40,6 +40,7 @@ from adiuva.marketplace.models import (
     Submission,
     SuspendRequest,
     Version,
+    Waiting,
 )
 from adiuva.marketplace.packages.models import MAX_PACKAGE_BYTES
 from adiuva.marketplace.packages.service import PACKAGES
@@ -351,7 +352,7 @@ ROUTES = [
         list_pending,
         access="admin",
         parameters=_PAGE,
-        answers=_PLUGINS,
+        answers={200: Answer(Listing(Waiting))},
     ),
     Route(
         "POST",

@@ -1,7 +1,7 @@
 """What the calls of the marketplace take and give, and the rows behind them."""
 
 from datetime import datetime
-from typing import Final, Literal
+from typing import Any, Final, Literal
 from uuid import UUID
 
 from attrs import field, frozen
@@ -101,6 +101,15 @@ class InstalledPlugin(Plugin):
 
     accepted_permissions: list[str]
     pending_permissions: list[str]  # what it asks for besides
+
+
+@frozen(kw_only=True)
+class Waiting(Plugin):
+    """A plugin in the review queue. ``check_report`` is None until an admin has had the package checked."""
+
+    package_checksum: str | None
+    check_report: dict[str, Any] | None  # as `adiuva plugin check --json` prints it
+    checked_at: datetime | None
 
 
 @frozen(kw_only=True)
@@ -212,3 +221,4 @@ class Pending:
     submitted_at: datetime
     package_checksum: str | None
     package_size_bytes: int | None
+    passed: bool | None  # whether a check of the package found no error; None: it was not checked

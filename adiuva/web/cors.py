@@ -5,6 +5,9 @@ from collections.abc import Collection
 import aiohttp_cors
 from aiohttp import hdrs, web
 
+from adiuva.errors import OriginNotAllowedError
+from adiuva.web.keys import SETTINGS
+
 EXPOSED_HEADERS = (
     "X-Checksum",
     "X-Backup-Version",
@@ -44,3 +47,15 @@ def allow_origins(app: web.Application, origins: Collection[str]) -> None:
             response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = _EXPOSED
 
     app.on_response_prepare.append(mark)
+
+
+def require_origin(request: web.Request) -> None:
+    """Refuse a request from a page of a foreign origin; a native client sends none.
+
+    Raises:
+        OriginNotAllowedError: its origin is neither in ``CORS_ORIGINS`` nor the server's own.
+    """
+    origin = request.headers.get(hdrs.ORIGIN)
+    own = {f"http://{request.host}", f"https://{request.host}"}
+    if origin is not None and origin not in own and origin not in request.app[SETTINGS].cors_origins:
+        raise OriginNotAllowedError

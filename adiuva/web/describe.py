@@ -1,10 +1,12 @@
 """What a route says of itself beside its path: what it takes and what it answers, for the OpenAPI document."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
 
 import attrs
 from attrs import field, frozen
+
+from adiuva.errors import AdiuvaError
 
 JSON: Final = "application/json"
 OCTETS: Final = "application/octet-stream"
@@ -67,8 +69,19 @@ class Answer:
     kind: Kind = None
     text: str = field(default="", kw_only=True)
     media_type: str = field(default=JSON, kw_only=True)
+    is_streamed: bool = field(default=False, kw_only=True)  # where the client wants that: as server-sent events
     headers: tuple[str, ...] = field(default=(), kw_only=True)  # those that are described in web/openapi/headers.py
     example: Any = field(default=None, kw_only=True)  # None: one is made up from the schema
+
+
+@frozen(kw_only=True)
+class ErrorForm:
+    """Another form of errors than problems."""
+
+    name: str  # begins the names of its answers in the document
+    schema: Schema
+    example: Callable[[type[AdiuvaError]], Any]
+    statuses: Mapping[int, int] = field(factory=dict)  # those that are not the ones of problems
 
 
 NOTHING: Final[Mapping[int, Answer]] = {204: Answer()}

@@ -20,7 +20,7 @@ from adiuva.errors import (
 )
 from adiuva.web import wire
 from adiuva.web.access import AUTHENTICATOR, PRINCIPAL, Access, bearer_token
-from adiuva.web.describe import Answer, Body, ClassParameter, Parameter
+from adiuva.web.describe import Answer, Body, ClassParameter, ErrorForm, Parameter
 from adiuva.web.keys import LIMITER, SETTINGS
 from adiuva.web.limits import Hit, client_address
 
@@ -44,11 +44,14 @@ class Route:
     access: Access = field(default="private", validator=validators.in_(("private", "public", "admin")), kw_only=True)
     # What requests are counted by: "user" the user, with the tier's limit; any other the client's address.
     limit: Limit | None = field(kw_only=True)
+    # What answers an error in place of a problem, for clients that read another form of it.
+    on_error: Callable[[web.Request, Exception], web.StreamResponse] | None = field(default=None, kw_only=True)
     # What the OpenAPI document says besides: errors are those of this route alone, not those of its access or its body.
     parameters: tuple[Parameter | ClassParameter, ...] = field(default=(), kw_only=True)
     body: Body | None = field(default=None, kw_only=True)
     answers: Mapping[int, Answer] = field(factory=dict, kw_only=True)
     errors: tuple[type[AdiuvaError], ...] = field(default=(), kw_only=True)
+    error_form: ErrorForm | None = field(default=None, kw_only=True)  # what `on_error` makes of them
 
     @property
     def summary(self) -> str:
@@ -94,7 +97,19 @@ def _guarded(route: Route) -> Handler:
             raise ForbiddenError
         return await handler(request)
 
-    return guard
+    return guard if route.on_error is None else _answering_errors(guard, route.on_error)
+
+
+def _answering_errors(guard: Handler, on_error: Callable[[web.Request, Exception], web.StreamResponse]) -> Handler:
+    async def guarded(request: web.Request) -> web.StreamResponse:
+        try:
+            return await guard(request)
+        except (ConnectionError, web.HTTPException):
+            raise
+        except Exception as error:  # noqa: BLE001 - as the middleware, which would make a problem of it
+            return on_error(request, error)
+
+    return guarded
 
 
 async def _count(request: web.Request, limit: Limit) -> None:

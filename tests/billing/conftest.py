@@ -36,7 +36,7 @@ async def stripe() -> AsyncIterator[StripeDouble]:
 
 
 @pytest.fixture
-def settings(settings: Settings) -> Settings:
+def unlimited(settings: Settings) -> Settings:
     """Without limits in a test's way, and without Stripe."""
     return attrs.evolve(
         settings,
@@ -47,10 +47,10 @@ def settings(settings: Settings) -> Settings:
 
 
 @pytest.fixture
-def paid(settings: Settings, stripe: StripeDouble) -> Settings:
+def paid(unlimited: Settings, stripe: StripeDouble) -> Settings:
     """The settings of a server with Stripe."""
     return attrs.evolve(
-        settings,
+        unlimited,
         stripe_secret_key=stripe.api_key,
         stripe_webhook_secret=stripe.webhook_secret,
         stripe_api_base=stripe.base_url,
@@ -74,9 +74,9 @@ async def client(start: Start, paid: Settings, stripe: StripeDouble) -> Client:
 
 
 @pytest.fixture
-async def bare(start: Start, settings: Settings) -> Client:
+async def bare(start: Start, unlimited: Settings) -> Client:
     """A server without Stripe."""
-    return await start(settings)
+    return await start(unlimited)
 
 
 def billing_of(client: Client) -> Billing:

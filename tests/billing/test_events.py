@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adiuva.app import API
@@ -162,9 +162,9 @@ async def test_other_types_are_acknowledged_and_ignored(client: Client, database
 
 
 async def test_an_event_of_an_unknown_customer_is_kept_and_applied_once_the_customer_is_known(
-    start: Start, settings: Settings, database: Database
+    start: Start, unlimited: Settings, database: Database
 ) -> None:
-    client = await start(attrs.evolve(settings, stripe_webhook_secret=SECRET))
+    client = await start(attrs.evolve(unlimited, stripe_webhook_secret=SECRET))
     ada = await User.register(client)
     early = event(customer="cus_1", metadata={"tier": "power"})
     assert await send(client, early) == 200
@@ -403,6 +403,7 @@ async def test_200_rounds_of_two_events_at_once_on_two_servers_lose_no_update(
 STATUSES = st.sampled_from(["active", "past_due", "canceled"])
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(1, 6), STATUSES, st.sampled_from(["pro", "team"])), min_size=1, max_size=6),
     st.randoms(use_true_random=False),

@@ -312,10 +312,10 @@ async def test_without_stripe_it_is_sold_and_no_money_moves(bare: Client, databa
 
 
 async def test_a_purchase_without_stripe_is_none_once_there_is_stripe(
-    start: Start, settings: Settings, paid: Settings, stripe: StripeDouble
+    start: Start, unlimited: Settings, paid: Settings, stripe: StripeDouble
 ) -> None:
     """CO1."""
-    ada = await User.register(await start(settings))
+    ada = await User.register(await start(unlimited))
     await billing_of(ada.client).purchases.buy(buyer(ada), OFFER)
     with pytest.raises(CheckoutRequiredError):
         await billing_of(await start(paid)).purchases.buy(buyer(ada), OFFER)

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adiuva.billing.shares import Shares, shares_of, shares_of_refund
@@ -24,6 +24,7 @@ def test_halves_are_rounded_up(cents: int, developer: int) -> None:
     assert shares_of(cents) == Shares(developer, cents - developer)
 
 
+@settings(deadline=None)
 @given(st.integers(1, MOST), st.randoms(use_true_random=False))
 def test_however_a_refund_is_split_the_parts_sum_to_the_share_of_the_whole(gross: int, chance: random.Random) -> None:
     """CO3."""

@@ -17,3 +17,11 @@ class Target:
     version: str
     package_checksum: str | None
     package_approved: bool  # then it stays
+
+
+@frozen(kw_only=True)
+class Submitted:
+    """What was said of the version that the last package is for."""
+
+    version: str
+    permissions: list[str]

@@ -4,7 +4,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from adiuva.database import Connection
-from adiuva.marketplace.packages.models import Target
+from adiuva.marketplace.packages.models import Submitted, Target
 from adiuva.storage.models import Blob
 from adiuva.storage.uploads.models import Doomed
 
@@ -92,6 +92,44 @@ async def find_newest(conn: Connection, plugin_id: str) -> Blob | None:
         plugin_id,
     )
     return Blob(**row) if row else None
+
+
+async def find_submitted(conn: Connection, plugin_id: str) -> Submitted | None:
+    """What was submitted with the package that was uploaded last."""
+    row = await conn.fetchrow(
+        """
+        SELECT version, permissions
+        FROM plugin_versions
+        WHERE plugin_id = $1 AND package_key IS NOT NULL
+        ORDER BY position DESC
+        LIMIT 1
+        """,
+        plugin_id,
+    )
+    return Submitted(**row) if row else None
+
+
+async def save_report(conn: Connection, plugin_id: str, checksum: str, report: str) -> None:
+    """Keep what a check found in the package with this checksum, in place of what an earlier one did.
+
+    Reports of packages that the plugin does not have any more go.
+    """
+    await conn.execute(
+        """
+        WITH kept AS (
+            SELECT package_checksum FROM plugin_versions WHERE plugin_id = $1 AND package_checksum IS NOT NULL
+        ), gone AS (
+            DELETE FROM plugin_check_reports
+            WHERE plugin_id = $1 AND package_checksum <> $2 AND package_checksum NOT IN (TABLE kept)
+        )
+        INSERT INTO plugin_check_reports (plugin_id, package_checksum, report)
+        SELECT $1, package_checksum, $3::jsonb FROM kept WHERE package_checksum = $2
+        ON CONFLICT ON CONSTRAINT plugin_check_reports_pkey DO UPDATE SET report = excluded.report, checked_at = now()
+        """,
+        plugin_id,
+        checksum,
+        report,
+    )
 
 
 async def find_approved(conn: Connection, plugin_id: str) -> Blob | None:

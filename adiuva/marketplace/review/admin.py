@@ -129,12 +129,14 @@ def _act(act: "Callable[[Reviews, Actor], Awaitable[Plugin]]") -> None:
 def _description(plugin: "Pending") -> str:
     price = f"{plugin.price_cents / 100:.2f} {plugin.currency}" if plugin.price_cents else "free"
     package = f"{plugin.package_size_bytes} bytes, SHA-256 {plugin.package_checksum}"
+    checked = {None: "not yet, see adiuva admin plugins check", True: "passed", False: "failed"}[plugin.passed]
     return "\n  ".join(
         [
             click.style(f"{plugin.id} {plugin.version}", bold=True) + f"  {plugin.name}",
             f"by {plugin.author}, {plugin.submitted_at:%Y-%m-%d}, {plugin.category}, {price}",
             f"permissions: {', '.join(plugin.permissions) or 'none'}",
             f"package: {package if plugin.package_checksum else 'none'}",
+            *([f"checked: {checked}"] if plugin.package_checksum else []),
             plugin.description.replace("\n", "\n  "),
         ]
     )

@@ -2,8 +2,12 @@
 
 from uuid import UUID
 
+import attrs
+import orjson
+from asyncpg import Record
+
 from adiuva.database import Connection
-from adiuva.marketplace.models import Candidate, Pending, Plugin
+from adiuva.marketplace.models import Candidate, Pending, Waiting
 from adiuva.marketplace.queries import plugin_of
 from adiuva.web.paging import Page
 
@@ -13,7 +17,7 @@ async def lock_approvals(conn: Connection) -> None:
     await conn.execute("SELECT pg_advisory_xact_lock(hashtext('adiuva.marketplace.approvals'))")
 
 
-async def list_waiting(conn: Connection, page: Page) -> tuple[list[Plugin], int]:
+async def list_waiting(conn: Connection, page: Page) -> tuple[list[Waiting], int]:
     """A page of what waits for a review, the oldest first: new versions, and packages of approved ones."""
     rows = await conn.fetch(
         """
@@ -21,21 +25,26 @@ async def list_waiting(conn: Connection, page: Page) -> tuple[list[Plugin], int]
             total.n, plugins.id, shown.name, shown.description, shown.version, plugins.author_id, shown.category,
             shown.price_cents, plugins.currency, shown.permissions, 'pending_review' AS status, plugins.install_count,
             plugins.rating_sum::float8 / nullif(plugins.rating_count, 0) AS avg_rating, plugins.rating_count,
-            plugins.created_at, false AS installed
+            plugins.created_at, false AS installed, shown.package_checksum,
+            report.report::text AS check_report, report.checked_at
         FROM (SELECT count(*) AS n FROM plugin_versions_waiting) AS total
         LEFT JOIN (
             (
-                SELECT plugin_id, name, description, version, category, price_cents, permissions, submitted_at
+                SELECT
+                    plugin_id, name, description, version, category, price_cents, permissions, submitted_at,
+                    package_checksum
                 FROM plugin_versions_waiting ORDER BY submitted_at, plugin_id LIMIT $1 OFFSET $2
             ) AS shown
             JOIN plugins ON plugins.id = shown.plugin_id
+            LEFT JOIN plugin_check_reports AS report
+                ON report.plugin_id = shown.plugin_id AND report.package_checksum = shown.package_checksum
         ) ON true
         ORDER BY shown.submitted_at, shown.plugin_id
         """,
         page.limit,
         page.offset,
     )
-    return [plugin_of(row) for row in rows if row["id"] is not None], rows[0]["n"]
+    return [_waiting(row) for row in rows if row["id"] is not None], rows[0]["n"]
 
 
 async def list_pending(conn: Connection) -> list[Pending]:
@@ -45,10 +54,12 @@ async def list_pending(conn: Connection) -> list[Pending]:
         SELECT
             plugins.id, version.version, version.name, version.description, users.email AS author, version.category,
             version.price_cents, plugins.currency, version.permissions, version.submitted_at,
-            version.package_checksum, version.package_size_bytes
+            version.package_checksum, version.package_size_bytes, (report.report ->> 'passed')::boolean AS passed
         FROM plugin_versions_waiting AS version
         JOIN plugins ON plugins.id = version.plugin_id
         LEFT JOIN users ON users.id = plugins.author_id
+        LEFT JOIN plugin_check_reports AS report
+            ON report.plugin_id = version.plugin_id AND report.package_checksum = version.package_checksum
         ORDER BY version.submitted_at, plugins.id
         """
     )
@@ -129,4 +140,14 @@ async def reject(conn: Connection, plugin_id: str, position: int) -> None:
         """,
         plugin_id,
         position,
+    )
+
+
+def _waiting(row: Record) -> Waiting:
+    report = row["check_report"]
+    return Waiting(
+        **attrs.asdict(plugin_of(row)),
+        package_checksum=row["package_checksum"],
+        check_report=orjson.loads(report) if report else None,
+        checked_at=row["checked_at"],
     )

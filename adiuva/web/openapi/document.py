@@ -9,7 +9,7 @@ from typing import Any, Final
 from attrs import define, field
 
 from adiuva import errors
-from adiuva.web.describe import JSON, Answer, Body, ClassParameter, Parameter
+from adiuva.web.describe import JSON, Answer, Body, ClassParameter, ErrorForm, Parameter
 from adiuva.web.openapi import headers
 from adiuva.web.openapi.examples import example_of
 from adiuva.web.openapi.schemas import Schema, Schemas, description
@@ -138,29 +138,33 @@ class _Maker:
         if answer.media_type == JSON:
             made_up = example_of(content["schema"], self.schemas.components)
             content["example"] = made_up if answer.example is None else answer.example
-        return said | {"content": {answer.media_type: content}}
+        events = {"text/event-stream": {"schema": {"type": "string"}}} if answer.is_streamed else {}
+        return said | {"content": {answer.media_type: content} | events}
 
     def refusals(self, route: Route) -> dict[str, Any]:
+        form = route.error_form
         by_status: dict[int, list[type[errors.AdiuvaError]]] = {}
         for error in errors_of(route):
-            by_status.setdefault(example(error)["status"], []).append(error)
+            status = example(error)["status"]
+            by_status.setdefault(form.statuses.get(status, status) if form else status, []).append(error)
         return {
-            str(status): {"$ref": f"#/components/responses/{self.problem(status, classes)}"}
+            str(status): {"$ref": f"#/components/responses/{self.refusal(status, classes, form)}"}
             for status, classes in sorted(by_status.items())
         }
 
-    def problem(self, status: int, classes: list[type[errors.AdiuvaError]]) -> str:
+    def refusal(self, status: int, classes: list[type[errors.AdiuvaError]], form: ErrorForm | None) -> str:
         """The name of the answer that is one of these errors."""
-        shown = {cls.code: _example(cls) for cls in sorted(classes, key=lambda cls: cls.code)}
-        name = f"{status}.{'.'.join(shown)}"
-        reference = {"$ref": f"#/components/schemas/{PROBLEM}"}
+        by_code = {cls.code: cls for cls in sorted(classes, key=lambda cls: cls.code)}
+        name = ".".join([*([form.name] if form else []), str(status), *by_code])
+        media_type, schema = (JSON, dict(form.schema)) if form else (_PROBLEM_TYPE, _problem_schema([*by_code]))
+        show = form.example if form else _example
         self.problems[name] = {
-            "description": " ".join(dict.fromkeys(entry["title"] for entry in shown.values())),
+            "description": " ".join(dict.fromkeys(example(cls)["title"] for cls in by_code.values())),
             "headers": headers.references(X_REQUEST_ID, *_headers_of(status)),
             "content": {
-                _PROBLEM_TYPE: {
-                    "schema": {"allOf": [reference, {"type": "object", "properties": {"code": {"enum": [*shown]}}}]},
-                    "examples": {code: {"value": entry} for code, entry in shown.items()},
+                media_type: {
+                    "schema": schema,
+                    "examples": {code: {"value": show(cls)} for code, cls in by_code.items()},
                 }
             },
         }
@@ -190,6 +194,11 @@ _PROBLEM: Final[Schema] = {
     },
     "required": ["type", "title", "status", "detail", "code", "request_id"],
 }
+
+
+def _problem_schema(codes: list[str]) -> Schema:
+    reference = {"$ref": f"#/components/schemas/{PROBLEM}"}
+    return {"allOf": [reference, {"type": "object", "properties": {"code": {"enum": codes}}}]}
 
 
 def _example(cls: type[errors.AdiuvaError]) -> dict[str, Any]:
@@ -226,7 +235,8 @@ def _text(answer: Answer, status: int) -> str:
 def _part(route: Route) -> str:
     """The part of the program that the handler is of."""
     name = route.handler.__module__
-    return name.removesuffix(".handlers") if name.startswith("adiuva.web.") else ".".join(name.split(".")[:2])
+    nested = name.startswith(("adiuva.web.", "adiuva.doors."))
+    return name.removesuffix(".handlers") if nested else ".".join(name.split(".")[:2])
 
 
 def _tag(route: Route) -> str:

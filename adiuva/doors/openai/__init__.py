@@ -1,0 +1,1 @@
+"""The agents as models of OpenAI's chat completions."""

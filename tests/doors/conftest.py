@@ -1,0 +1,5 @@
+"""The server of the chat's tests, seen through its other doors."""
+
+from tests.chat.conftest import agent, model, start, user
+
+__all__ = ["agent", "model", "start", "user"]
