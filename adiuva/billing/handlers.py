@@ -11,7 +11,7 @@ from adiuva.billing.pages import page
 from adiuva.billing.payouts.models import Connection
 from adiuva.billing.service import BILLING
 from adiuva.billing.stripe import PaymentsUnavailableError
-from adiuva.billing.subscriptions.models import Checkout, CheckoutRequest, SubscriptionView
+from adiuva.billing.subscriptions.models import PAID_TIERS, Checkout, CheckoutRequest, SubscriptionView
 from adiuva.errors import NotFoundError, TierRequiredError
 from adiuva.tiers import TIER_NAMES, TIERS, Tier
 from adiuva.web.access import PRINCIPAL
@@ -86,7 +86,7 @@ ROUTES = [
         "POST",
         "/billing/checkout",
         checkout,
-        body=Body(CheckoutRequest, {"tier": "pro"}),
+        body=Body(CheckoutRequest, {"tier": PAID_TIERS[0]}),
         answers={200: Answer(Extended(Checkout, _STUB))},
         errors=(NotFoundError, SameTierError, PaymentsUnavailableError, PriceMissingError),
     ),

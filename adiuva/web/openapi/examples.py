@@ -2,6 +2,8 @@
 
 from typing import Any, Final
 
+from adiuva.tiers import TIER_NAMES
+
 Schema = dict[str, Any]
 
 _MOMENT: Final = "2026-01-15T09:30:00Z"
@@ -41,7 +43,7 @@ _NAMED: Final[dict[str, Any]] = {
     "target": "github-sync",
     "template_id": "tpl_note_weekly_summary",
     "ticket": "b2F1eFJ0S0h4bGJ2",
-    "tier": "pro",
+    "tier": TIER_NAMES[1],
     "tools": ["create_task", "list_tasks"],
     "total": 1,
     "user_agent": "Adiuva/1.0",
