@@ -8,7 +8,7 @@ SOURCES := adiuva agents plugins tests $(wildcard benchmarks) tools setup.py
 DISTRIBUTIONS := . $(patsubst %/pyproject.toml,%,$(wildcard agents/*/pyproject.toml plugins/*/pyproject.toml))
 
 .DELETE_ON_ERROR:
-.PHONY: install serve demo test proof check bench format lock clean
+.PHONY: install serve demo test proof check bench docs format lock clean
 
 install: .venv/installed        ## what the server needs, and the server
 serve: .venv/installed          ## run the server; settings come from the environment and .env
@@ -21,6 +21,8 @@ proof: .venv/developing         ## the slow ones: the figures that are promised,
 	$(BIN)/pytest -n auto --dist loadgroup -m proof $(ARGS)
 bench: .venv/developing         ## where the README's figures come from
 	$(BIN)/python -m benchmarks
+docs: .venv/developing           ## these pages, as build/docs/index.html
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env --doctree-dir build/doctrees docs build/docs
 check: .venv/developing         ## rules, types, import contracts, lock files
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
