@@ -1,5 +1,10 @@
 """The configuration of Sphinx: `make docs` builds these pages into build/docs."""
 
+import re
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
 from adiuva import __version__
 
 project = "Adiuva"
@@ -23,5 +28,16 @@ html_title = f"Adiuva {version}"
 html_copy_source = False
 html_show_sphinx = False
 html_static_path: list[str] = []
-# A browser that reads them asks nobody else for anything.
-html_theme_options = {"source_repository": ""}
+
+
+def setup(app: Sphinx) -> None:
+    app.connect("source-read", _take_in_the_readme)
+
+
+def _take_in_the_readme(_: Sphinx, page: str, source: list[str]) -> None:
+    """README.md, which is no page of this folder, becomes the page "start", and links lead there."""
+    if page == "start":
+        text = Path(__file__).parents[1].joinpath("README.md").read_text(encoding="utf-8")
+        source[0] = re.sub(r"\]\((docs/)?(?!https?:|#)", lambda link: "](" if link[1] else "](../", text)
+    else:
+        source[0] = source[0].replace("../README.md", "start.md")
