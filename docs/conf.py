@@ -2,8 +2,10 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 from sphinx.application import Sphinx
+from sphinx.ext.napoleon import Config, GoogleDocstring
 
 from adiuva import __version__
 
@@ -12,7 +14,7 @@ author = "Adiuva"
 project_copyright = "Adiuva"
 release = version = __version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_parser", "sphinx.ext.autodoc"]
 myst_heading_anchors = 4
 root_doc = "index"
 
@@ -32,6 +34,7 @@ html_static_path: list[str] = []
 
 def setup(app: Sphinx) -> None:
     app.connect("source-read", _take_in_the_readme)
+    app.connect("autodoc-process-docstring", _read_sections)
 
 
 def _take_in_the_readme(_: Sphinx, page: str, source: list[str]) -> None:
@@ -41,3 +44,9 @@ def _take_in_the_readme(_: Sphinx, page: str, source: list[str]) -> None:
         source[0] = re.sub(r"\]\((docs/)?(?!https?:|#)", lambda link: "](" if link[1] else "](../", text)
     else:
         source[0] = source[0].replace("../README.md", "start.md")
+
+
+def _read_sections(app: Sphinx, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
+    """``Args:`` and ``Raises:`` become fields. Napoleon's own hook takes a field's text up to a colon for its type."""
+    if what not in {"attribute", "data", "property"}:
+        lines[:] = GoogleDocstring(lines, Config(), app, what, name, value, options).lines()

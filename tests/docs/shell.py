@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from configparser import ConfigParser
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 
 import attrs
@@ -24,9 +25,9 @@ SETTINGS = {attribute.name.upper() for attribute in attrs.fields(Settings)}
 FOREIGN_VARIABLES = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY"} | {
     name for provider in PROVIDERS.values() for name in provider.key_variables
 }
-_ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)=(.*)", re.S)
-_HEREDOC = re.compile(r"<<'(\w+)'\n.*?^\1$", re.M | re.S)
-_COMMENT = re.compile(r"(?<!\S)#.*$", re.M)
+_ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
+_HEREDOC = re.compile(r"<<'(\w+)'\n.*?^\1$", re.MULTILINE | re.DOTALL)
+_COMMENT = re.compile(r"(?<!\S)#.*$", re.MULTILINE)
 
 
 def commands(code: str) -> Iterator[list[str]]:
@@ -111,7 +112,9 @@ def _adiuva(words: list[str]) -> list[str]:
     missing = [
         parameter.name
         for parameter in command.params
-        if isinstance(parameter, click.Argument) and parameter.required and not _given(options.get(parameter.name or ""))
+        if isinstance(parameter, click.Argument)
+        and parameter.required
+        and not _given(options.get(parameter.name or ""))
     ]
     return [*(f"{context.command_path} needs {name}" for name in missing), *(f"{word} is too much" for word in rest)]
 
@@ -121,7 +124,7 @@ def _given(value: object) -> bool:
 
 
 def _make(words: list[str]) -> list[str]:
-    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M)
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     return [f"make has no target {word}" for word in words if "=" not in word and word not in targets]
 
 
@@ -143,7 +146,10 @@ def _export(words: list[str]) -> list[str]:
     names = {word.partition("=")[0] for word in words}
     settings = {name: word.partition("=")[2] for word in words if (name := word.partition("=")[0]) in SETTINGS}
     used = {"URL", "EMAIL", "PASSWORD", "TOKEN"}
-    return [*_wrong_settings(settings), *(f"{name} is no setting" for name in names - SETTINGS - FOREIGN_VARIABLES - used)]
+    return [
+        *_wrong_settings(settings),
+        *(f"{name} is no setting" for name in names - SETTINGS - FOREIGN_VARIABLES - used),
+    ]
 
 
 def _curl(words: list[str]) -> list[str]:
@@ -151,7 +157,7 @@ def _curl(words: list[str]) -> list[str]:
     if len(urls) != 1:
         return [f"curl calls {len(urls)} addresses of a server"]
     path = re.sub(r"^(\$URL|http://[^/]+)", "", urls[0]).partition("?")[0]
-    given = {first: second for first, second in zip(words, words[1:], strict=False)}
+    given = dict(pairwise(words))
     method = given.get("-X") or ("POST" if {"-d", "--json", "--data-binary"} & set(words) else "GET")
     return [] if any(_fits(method, path, *route) for route in routes()) else [f"there is no route {method} {path}"]
 

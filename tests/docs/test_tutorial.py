@@ -27,7 +27,9 @@ def _environment(folder: Path) -> Path:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     bin_ = folder / "bin"
     site = subprocess.check_output([bin_ / "python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"])
-    (Path(site.decode().strip()) / "lent.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n{ROOT}\n")
+    (Path(site.decode().strip()) / "lent.pth").write_text(
+        f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n{ROOT}\n"
+    )
     programs = {"pip": f"{sys.executable} -m pip --python {bin_}/python", "pytest": f"{bin_}/python -m pytest"}
     programs["adiuva"] = f"{bin_}/python -c 'from adiuva.cli import main; main()'"
     for name, command in programs.items():
