@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 p
 	$$p -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-SOURCES := adiuva agents plugins docs tests $(wildcard benchmarks) tools setup.py
+SOURCES := adiuva agents plugins docs/conf.py tests $(wildcard benchmarks) tools setup.py
 DISTRIBUTIONS := . $(patsubst %/pyproject.toml,%,$(wildcard agents/*/pyproject.toml plugins/*/pyproject.toml))
 
 .DELETE_ON_ERROR:

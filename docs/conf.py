@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from sphinx.application import Sphinx
-from sphinx.ext.napoleon import Config, GoogleDocstring
+from sphinx.ext.napoleon import Config
+from sphinx.ext.napoleon.docstring import GoogleDocstring
 
 from adiuva import __version__
 
@@ -31,6 +32,8 @@ html_copy_source = False
 html_show_sphinx = False
 html_static_path: list[str] = []
 
+_NAPOLEON: Any = Config()  # its defaults
+
 
 def setup(app: Sphinx) -> None:
     app.connect("source-read", _take_in_the_readme)
@@ -46,7 +49,7 @@ def _take_in_the_readme(_: Sphinx, page: str, source: list[str]) -> None:
         source[0] = source[0].replace("../README.md", "start.md")
 
 
-def _read_sections(app: Sphinx, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
+def _read_sections(app: Sphinx, what: Any, name: str, value: Any, options: Any, lines: list[str]) -> None:
     """``Args:`` and ``Raises:`` become fields. Napoleon's own hook takes a field's text up to a colon for its type."""
     if what not in {"attribute", "data", "property"}:
-        lines[:] = GoogleDocstring(lines, Config(), app, what, name, value, options).lines()
+        lines[:] = GoogleDocstring(lines, _NAPOLEON, app, what, name, value, options).lines()
