@@ -4,11 +4,11 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 p
 	$$p -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-SOURCES := adiuva agents plugins tests $(wildcard benchmarks) tools setup.py
+SOURCES := adiuva agents plugins docs/conf.py tests $(wildcard benchmarks) tools setup.py
 DISTRIBUTIONS := . $(patsubst %/pyproject.toml,%,$(wildcard agents/*/pyproject.toml plugins/*/pyproject.toml))
 
 .DELETE_ON_ERROR:
-.PHONY: install serve demo test proof check bench format lock clean
+.PHONY: install serve demo test proof check bench docs format lock clean
 
 install: .venv/installed        ## what the server needs, and the server
 serve: .venv/installed          ## run the server; settings come from the environment and .env
@@ -21,6 +21,8 @@ proof: .venv/developing         ## the slow ones: the figures that are promised,
 	$(BIN)/pytest -n auto --dist loadgroup -m proof $(ARGS)
 bench: .venv/developing         ## where the README's figures come from
 	$(BIN)/python -m benchmarks
+docs: .venv/developing           ## the pages of docs/, as build/docs/index.html
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env --doctree-dir build/doctrees docs build/docs
 check: .venv/developing         ## rules, types, import contracts, lock files
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)

@@ -28,7 +28,7 @@ from adiuva.runtime import ActorSystem
 from adiuva.sdk import Action, Agent, PluginManifest
 from adiuva.settings import Settings
 from adiuva.testing.models import Answer, ScriptedModel
-from adiuva.tiers import Tier
+from adiuva.tiers import TIER_NAMES, Tier
 from adiuva.web import wire
 from adiuva.web.access import Principal
 
@@ -114,7 +114,7 @@ class AgentHarness:
         manifest: PluginManifest | None = None,
         data: dict[str, Any] | None = None,
         context: dict[str, Any] | None = None,
-        tier: Tier = "team",
+        tier: Tier = TIER_NAMES[-1],
         client_tools: bool = False,
         seconds: float = 30.0,
         http: aiohttp.ClientSession | None = None,
@@ -245,7 +245,7 @@ class MakeHarness(Protocol):
         manifest: PluginManifest | None = None,
         data: dict[str, Any] | None = None,
         context: dict[str, Any] | None = None,
-        tier: Tier = "team",
+        tier: Tier = TIER_NAMES[-1],
         client_tools: bool = False,
         seconds: float = 30.0,
         http: aiohttp.ClientSession | None = None,

@@ -25,7 +25,8 @@ async def test_a_submission_waits_for_review(author: Person, admin: Person) -> N
     assert plugin["author_id"] == (await author.done("GET", "/auth/me"))["id"]
     assert {name: plugin[name] for name in GARDEN} == GARDEN
     pending = await admin.done("GET", "/admin/plugins/pending")
-    assert (pending["total"], pending["items"]) == (1, [plugin])
+    unchecked = {"package_checksum": None, "check_report": None, "checked_at": None}
+    assert (pending["total"], pending["items"]) == (1, [plugin | unchecked])
 
 
 async def test_a_manifest_that_is_wrong_names_the_field(author: Person) -> None:
