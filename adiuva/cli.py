@@ -39,7 +39,7 @@ def serve() -> None:
     from adiuva.serve import run
 
     settings = Settings.load().with_secret()
-    configure_logging(fmt=settings.log_format, level=settings.log_level)
+    configure_logging(fmt=settings.log_lines, level=settings.log_level)
     run(settings)
 
 

@@ -48,7 +48,7 @@ def test_every_fault_is_told_at_once_with_variable_value_and_what_is_allowed() -
     assert told == (
         "ENV='production': must be one of dev, prod",
         "PORT='80000': must be a whole number from 0 to 65535",
-        "LOG_FORMAT='xml': must be one of console, json",
+        "LOG_FORMAT='xml': must be one of auto, console, json",
         "DEFAULT_TIER='gold': must be one of free, pro, power, team",
         "LLM_TIMEOUT_SECONDS='soon': must be a number of seconds from 0.1 to 3600",
     )
@@ -126,6 +126,11 @@ def test_prod_refuses_a_missing_short_or_default_secret(secret: str) -> None:
 
 def test_prod_takes_a_secret_of_32_bytes() -> None:
     assert Settings.load(PROD, dotenv=None).jwt_secret == SECRET
+
+
+def test_log_lines_are_for_people_in_dev_and_for_machines_in_prod_unless_they_are_chosen() -> None:
+    assert (load().log_lines, load(**PROD).log_lines) == ("console", "json")
+    assert (load(LOG_FORMAT="json").log_lines, load(**PROD, LOG_FORMAT="console").log_lines) == ("json", "console")
 
 
 def test_a_short_secret_is_refused_in_dev_too() -> None:

@@ -186,7 +186,12 @@ async def find_principal(conn: Connection, login_id: UUID) -> Record | None:
                     INTERSECT SELECT unnest(plugins.permissions)
                 ), ' '))
                 FROM plugin_installations
-                JOIN plugins ON plugins.id = plugin_installations.plugin_id AND plugins.status = 'approved'
+                -- LIMIT keeps the planner from going through all plugins first.
+                CROSS JOIN LATERAL (
+                    SELECT id, permissions FROM plugins
+                    WHERE plugins.id = plugin_installations.plugin_id AND plugins.status = 'approved'
+                    LIMIT 1
+                ) AS plugins
                 WHERE plugin_installations.user_id = logins.user_id
             ) AS plugins
         FROM logins

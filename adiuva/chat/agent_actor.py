@@ -8,6 +8,7 @@ import aiohttp
 import orjson
 import structlog
 from attrs import frozen
+from structlog.contextvars import bind_contextvars, reset_contextvars
 
 from adiuva.chat.client_tools import ClientTools
 from adiuva.chat.context import client_now, clock_line
@@ -74,8 +75,11 @@ class AgentActor(Actor):
 
     async def receive(self, payload: AgentJob, ctx: ActorContext) -> ChatResult:
         """Run the agent over ``payload``; what it logs carries the ids of the request."""
-        with structlog.contextvars.bound_contextvars(**ctx.trace):
+        bound = bind_contextvars(**ctx.trace)  # not `bound_contextvars`, which reads all of the context first
+        try:
             return await self._run(payload, ctx)
+        finally:
+            reset_contextvars(**bound)
 
     async def _run(self, payload: AgentJob, ctx: ActorContext) -> ChatResult:
         view = self._view(payload)

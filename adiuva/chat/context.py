@@ -6,6 +6,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from adiuva import clock
 
+# strftime would name them in the language of the server.
+_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
 
 def parse_zone(name: str) -> ZoneInfo:
     """The time zone of an IANA name such as ``Europe/Berlin``. Raises `ValueError` where there is none."""
@@ -42,4 +45,4 @@ def client_now(context: dict[str, Any]) -> datetime:
 
 def clock_line(now: datetime) -> str:
     """The line that tells a model what time it is for the user."""
-    return f"Now: {now.isoformat(timespec='seconds')} ({now:%A}), time zone {now.tzinfo}"
+    return f"Now: {now.isoformat(timespec='seconds')} ({_WEEKDAYS[now.weekday()]}), time zone {now.tzinfo}"

@@ -154,7 +154,7 @@ class ChatSocket:
             return await self._send_error(InvalidRequestError("A frame is one JSON object."))
         match frame.get("type"):
             case None:
-                await self._enqueue(text)
+                await self._enqueue(frame, text)
             case "cancel":
                 if self._exchange is not None:
                     await self._exchange.cancel()
@@ -164,16 +164,16 @@ class ChatSocket:
                 await self._send_error(InvalidRequestError("This type of frame is not known."))
         return None
 
-    async def _enqueue(self, text: str) -> None:
+    async def _enqueue(self, frame: dict[str, Any], text: str) -> None:
         waiting = sum(len(frame) for _, frame in self._waiting)
         if len(self._waiting) >= MAX_WAITING or waiting + len(text) > MAX_WAITING_CHARACTERS:
             return await self._send_error(OverloadedError("Too many requests wait on this socket."))
         exchange = Exchange(self._chat, self._send_bytes)
         if self._worker is None and not self._closing:
             self._exchange = exchange  # at once, since a cancel may have come with it
-            self._worker = asyncio.create_task(self._work(exchange, text), name="chat socket")
+            self._worker = asyncio.create_task(self._work(exchange, frame), name="chat socket")
         else:
-            self._waiting.append((exchange, text))
+            self._waiting.append((exchange, text))  # the text: what is parsed takes several times the memory
         return None
 
     async def _deliver(self, frame: dict[str, Any]) -> None:
@@ -185,15 +185,16 @@ class ChatSocket:
 
     # running
 
-    async def _work(self, exchange: Exchange, text: str) -> None:
+    async def _work(self, exchange: Exchange, frame: dict[str, Any]) -> None:
         while True:
             self._exchange = exchange
-            await self._serve(exchange, orjson.loads(text))
+            await self._serve(exchange, frame)
             if self.expired:
                 await self.close(CLOSE_UNAUTHORIZED, "token expired")
             if not self._waiting or self._closing:
                 break
             exchange, text = self._waiting.popleft()
+            frame = orjson.loads(text)
         self._worker = self._exchange = None
 
     async def _stop_worker(self) -> None:

@@ -1,8 +1,7 @@
 """The lane straight to endpoints that speak OpenAI's wire: one shared session, and as little as possible per token."""
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import aiohttp
@@ -20,6 +19,7 @@ from adiuva.llm.sse import SseParser, SseTooLargeError
 
 _CONNECT_SECONDS = 10.0
 _LARGEST_ERROR = 64 * 1024
+_TRANSPORT = (aiohttp.ClientError, TimeoutError, OSError)
 _REASONING = re.compile(r"(?:openai/)?(?:o\d|gpt-(?:[5-9]|\d\d))")  # these take no temperature but their own
 _OPENAI_HOST = "https://api.openai.com/"
 
@@ -51,13 +51,22 @@ class DirectLane:
 
     async def complete(self, call: ModelCall) -> Delta:
         """Answer at once."""
-        async with self._post(call, stream=False) as response:
-            return openai_wire.answer_of(_json(await response.read()))
+        response = await self._post(call, stream=False)
+        try:
+            body = await response.read()
+        except _TRANSPORT:
+            fault = ProviderFault("broken")
+        else:
+            return openai_wire.answer_of(_json(body))
+        finally:
+            response.close()  # has given its connection back, if all of it was read
+        raise fault
 
     async def stream(self, call: ModelCall) -> AsyncGenerator[Delta, None]:
         """Answer in deltas; those that came in one piece, as when the reader is slower than the model, are merged."""
         parser = SseParser()
-        async with self._post(call, stream=True) as response:
+        response = await self._post(call, stream=True)
+        try:
             if response.content_type == "application/json":  # some servers do not stream
                 yield openai_wire.answer_of(_json(await response.read()))
                 return
@@ -67,35 +76,38 @@ class DirectLane:
                     yield delta
             if (delta := _merged(parser.end())) is not None:
                 yield delta
-
-    @asynccontextmanager
-    async def _post(self, call: ModelCall, *, stream: bool) -> AsyncIterator[aiohttp.ClientResponse]:
-        endpoint = self.endpoints.find(call.model)
-        body = openai_wire.request_body(call, model=endpoint.model, stream=stream)
-        _adapt(body, endpoint)
-        headers = {"Content-Type": "application/json"}
-        if endpoint.key:
-            headers["Authorization"] = f"Bearer {endpoint.key}"
-        assert self._session is not None
-        answered = False
-        try:
-            response = await self._session.post(
-                endpoint.url, data=orjson.dumps(body), headers=headers, allow_redirects=False
-            )
-            try:
-                answered = True
-                if response.status != 200:
-                    raise await self._refusal(response, call.model)
-                yield response
-            finally:
-                # Whole answers have given their connection back; closing any other tells the provider to stop.
-                response.close()
-        except (aiohttp.ClientError, TimeoutError, OSError):
-            fault = ProviderFault("broken" if answered else "connection")
+        except _TRANSPORT:
+            fault = ProviderFault("broken")
         except SseTooLargeError:
             fault = ProviderFault("nonsense")
         else:
             return
+        finally:
+            response.close()  # of an answer that has not ended, this tells the provider to stop
+        raise fault
+
+    async def _post(self, call: ModelCall, *, stream: bool) -> aiohttp.ClientResponse:
+        """The provider's answer, whose body is still to be read; whoever asked for it closes it."""
+        endpoint = self.endpoints.find(call.model)
+        assert self._session is not None
+        try:
+            response = await self._session.post(
+                endpoint.url,
+                data=_request(call, endpoint, stream=stream),
+                headers=endpoint.headers,
+                allow_redirects=False,
+            )
+        except _TRANSPORT:
+            fault = ProviderFault("connection")
+        else:
+            if response.status == 200:
+                return response
+            try:
+                fault = await self._refusal(response, call.model)
+            except _TRANSPORT:
+                fault = ProviderFault("broken")
+            finally:
+                response.close()
         raise fault
 
     async def _refusal(self, response: aiohttp.ClientResponse, model: str) -> ProviderFault:
@@ -107,6 +119,14 @@ class DirectLane:
         fault = openai_wire.error_of(error, status=response.status, retry_after=retry_after(response.headers, now()))
         fault.hint = self.endpoints.hint(model)
         return fault
+
+
+def _request(call: ModelCall, endpoint: Endpoint, *, stream: bool) -> bytes:
+    body = openai_wire.request_body(call, model=endpoint.model, stream=stream)
+    if call.tools:
+        body["tools"] = [tool.json for tool in call.tools]
+    _adapt(body, endpoint)
+    return orjson.dumps(body)
 
 
 def _adapt(body: dict[str, Any], endpoint: Endpoint) -> None:

@@ -68,6 +68,8 @@ class LitellmLane:
 
     async def _ask(self, call: ModelCall, *, stream: bool) -> Any:
         body = openai_wire.request_body(call, model=call.model, stream=stream)
+        if call.tools:
+            body["tools"] = [tool.wire for tool in call.tools]
         options = self.endpoints.litellm_options(call.model)
         try:
             return await self._litellm.acompletion(

@@ -11,20 +11,12 @@ from adiuva.llm.protocol import Message, ModelCall, Usage
 
 
 def request_body(call: ModelCall, *, model: str, stream: bool) -> dict[str, Any]:
-    """The request for ``call``; ``model`` is the name that the provider itself uses."""
+    """The request for ``call``, but for its tools; ``model`` is the name that the provider itself uses."""
     body: dict[str, Any] = {
         "model": model,
         "messages": [_message(message) for message in call.messages],
         "temperature": call.temperature,
     }
-    if call.tools:
-        body["tools"] = [
-            {
-                "type": "function",
-                "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters},
-            }
-            for tool in call.tools
-        ]
     if call.max_tokens is not None:
         body["max_tokens"] = call.max_tokens
     if stream:

@@ -4,8 +4,10 @@ The shapes follow OpenAI's chat completions, which every lane speaks or translat
 """
 
 from collections.abc import Awaitable, Callable
+from functools import cached_property
 from typing import Any, Literal, Protocol
 
+import orjson
 from attrs import field, frozen
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -39,6 +41,17 @@ class ToolSpec:
     name: str
     description: str
     parameters: dict[str, Any] = field(repr=False)
+
+    @property
+    def wire(self) -> dict[str, Any]:
+        """As OpenAI's wire has it."""
+        function = {"name": self.name, "description": self.description, "parameters": self.parameters}
+        return {"type": "function", "function": function}
+
+    @cached_property
+    def json(self) -> orjson.Fragment:
+        """``wire`` as JSON, which is written once: an agent sends the same tools with each call."""
+        return orjson.Fragment(orjson.dumps(self.wire))
 
 
 @frozen(kw_only=True)

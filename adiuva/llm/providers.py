@@ -1,6 +1,7 @@
 """The providers that speak OpenAI's wire themselves, and where each is found: one table for every lane."""
 
 from collections.abc import Mapping
+from functools import cached_property
 
 from attrs import define, field, frozen
 
@@ -103,6 +104,12 @@ class Endpoint:
     model: str
     provider: str
     key: str = field(repr=False)
+
+    @cached_property
+    def headers(self) -> dict[str, str]:
+        """What every request to it carries."""
+        own = {"Authorization": f"Bearer {self.key}"} if self.key else {}
+        return {"Content-Type": "application/json", **own}
 
 
 @define(kw_only=True)
