@@ -1,7 +1,7 @@
-"""Fixtures with a real PostgreSQL: one server for a whole test run, and a fresh copy of the migrated schema a test.
+"""Fixtures with a real PostgreSQL: one server for a whole test run, and a copy of the migrated schema for each test.
 
 Load them with ``pytest_plugins = ["adiuva.testing.postgres"]``. Under pytest-xdist the workers share the server: the
-first that needs it starts it, the last one stops it.
+first that needs it starts it, the last one stops it. A copy goes from test to test, cleaned in between.
 """
 
 import fcntl
@@ -10,17 +10,17 @@ import shutil
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
-import asyncpg
 import orjson
 import pytest
 
 from adiuva.database import Database
 from adiuva.embedded import EmbeddedPostgres
 from adiuva.settings import Settings
+from adiuva.testing.databases import PREPARE, Databases, create, database_of, drop
 
 _OWN_FOLDER = pytest.StashKey[Path]()
 
@@ -71,18 +71,25 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             _kill(folder / "postgres")
 
 
+@pytest.fixture(scope="session")
+def databases(postgres: str) -> Databases:
+    """Where migrated databases come from, and go back to."""
+    return Databases(postgres, "template")
+
+
 @pytest.fixture
-async def database_url(postgres: str) -> AsyncIterator[str]:
+def database_url(databases: Databases) -> Iterator[str]:
     """A database of this test's own, migrated."""
-    async with _new_database(postgres, template="template") as url:
+    with databases.take() as url:
         yield url
 
 
 @pytest.fixture
-async def empty_database_url(postgres: str) -> AsyncIterator[str]:
+def empty_database_url(postgres: str) -> Iterator[str]:
     """A database of this test's own, with nothing in it."""
-    async with _new_database(postgres, template="template0") as url:
-        yield url
+    name = create(postgres, "template0")
+    yield database_of(postgres, name)
+    drop(postgres, name)
 
 
 @pytest.fixture
@@ -104,18 +111,6 @@ async def database(settings: Settings) -> AsyncIterator[Database]:
     await database.close()
 
 
-@asynccontextmanager
-async def _new_database(dsn: str, *, template: str) -> AsyncIterator[str]:
-    name = f"test_{uuid4().hex}"
-    server = await asyncpg.connect(dsn)
-    try:
-        await server.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
-        yield _database_of(dsn, name)
-        await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    finally:
-        await server.close()
-
-
 @contextmanager
 def _users_of(folder: Path) -> Iterator[list[int]]:
     """The processes that use this run's server, for one of them at a time."""
@@ -135,11 +130,10 @@ def _make_template(dsn: str) -> None:
 
     with psycopg.connect(dsn, autocommit=True) as server:
         server.execute("CREATE DATABASE template STRATEGY FILE_COPY")
-    apply(_database_of(dsn, "template"))
-
-
-def _database_of(dsn: str, name: str) -> str:
-    return dsn.replace("/postgres?", f"/{name}?")
+    template = database_of(dsn, "template")
+    apply(template)
+    with psycopg.connect(template, autocommit=True) as connection:
+        connection.execute(PREPARE)
 
 
 def _kill(folder: Path) -> None:
