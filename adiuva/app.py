@@ -14,6 +14,7 @@ from adiuva.audit import handlers as audit_handlers
 from adiuva.auth import handlers as auth_handlers
 from adiuva.auth.service import AUTH, Auth
 from adiuva.auth.socket_watch import SOCKETS, SocketWatch
+from adiuva.auth.users import handlers as user_handlers
 from adiuva.backup import handlers as backup_handlers
 from adiuva.backup.service import BACKUPS, Backups
 from adiuva.billing import handlers as billing_handlers
@@ -34,6 +35,7 @@ from adiuva.chat.registry import AgentRegistry
 from adiuva.chat.service import CHAT
 from adiuva.database import Database
 from adiuva.doors.mcp import handlers as mcp_handlers
+from adiuva.doors.openai import errors as openai_errors
 from adiuva.doors.openai import handlers as openai_handlers
 from adiuva.llm import build_model, model_names
 from adiuva.llm.protocol import Model
@@ -65,6 +67,7 @@ from adiuva.web.routes import ROUTES, register
 
 API = "/api/v1"
 OPENAI = "/v1"
+MCP = "/mcp"
 DRAIN_SECONDS = 10.0
 
 HTTP = web.AppKey("http", aiohttp.ClientSession)
@@ -89,6 +92,7 @@ def create_app(
     for routes in (
         health.ROUTES,
         auth_handlers.ROUTES,
+        user_handlers.ROUTES,
         audit_handlers.ROUTES,
         account_handlers.ROUTES,
         billing_handlers.ROUTES,
@@ -104,8 +108,8 @@ def create_app(
         openapi_handlers.ROUTES,
     ):
         register(app, API, routes)
-    register(app, OPENAI, openai_handlers.ROUTES)
-    register(app, "", mcp_handlers.ROUTES)
+    register(app, OPENAI, openai_handlers.ROUTES, on_error=openai_errors.answer_error)
+    register(app, MCP, mcp_handlers.ROUTES, on_error=mcp_handlers.answer_error)
     app[openapi_handlers.REFERENCE] = openapi_handlers.Reference(app[ROUTES], __version__)
     if settings.env == "dev":
         register(app, "", openapi_handlers.PAGE_ROUTES)

@@ -17,6 +17,10 @@ GET    /api/v1/admin/plugins/pending  admin    user
 POST   /api/v1/admin/plugins/{id}/reinstate admin    user
 POST   /api/v1/admin/plugins/{id}/review admin    user
 POST   /api/v1/admin/plugins/{id}/suspend admin    user
+GET    /api/v1/admin/users            admin    user
+DELETE /api/v1/admin/users/{id}/admin admin    user
+PUT    /api/v1/admin/users/{id}/admin admin    user
+PUT    /api/v1/admin/users/{id}/tier  admin    user
 GET    /api/v1/agents                 private  user
 POST   /api/v1/auth/login             public   login
 POST   /api/v1/auth/logout            public   -

@@ -1,6 +1,5 @@
 """``adiuva admin``: what an operator does to accounts, beside the running server and on its database."""
 
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 import click
@@ -11,7 +10,7 @@ from adiuva.tiers import TIER_NAMES
 
 if TYPE_CHECKING:
     from adiuva.auth.models import User
-    from adiuva.database import Connection
+    from adiuva.auth.users.service import Act
 
 
 @click.group()
@@ -23,9 +22,9 @@ def admin() -> None:
 @click.argument("email")
 def grant(email: str) -> None:
     """Make the user with this address an admin."""
-    from adiuva.auth import queries
+    from adiuva.auth.users.service import grant_admin
 
-    _change(email, "user.grant_admin", lambda conn, address: queries.set_admin(conn, address, is_admin=True))
+    _change(email, grant_admin)
     click.echo(f"{email} is an admin now.")
 
 
@@ -33,9 +32,9 @@ def grant(email: str) -> None:
 @click.argument("email")
 def revoke(email: str) -> None:
     """Make the user with this address an ordinary one again."""
-    from adiuva.auth import queries
+    from adiuva.auth.users.service import revoke_admin
 
-    _change(email, "user.revoke_admin", lambda conn, address: queries.set_admin(conn, address, is_admin=False))
+    _change(email, revoke_admin)
     click.echo(f"{email} is no admin now.")
 
 
@@ -44,9 +43,9 @@ def revoke(email: str) -> None:
 @click.argument("tier", type=click.Choice(TIER_NAMES))
 def set_tier(email: str, tier: str) -> None:
     """Give the user with this address a tier, without a payment."""
-    from adiuva.auth import queries
+    from adiuva.auth.users.service import give_tier
 
-    _change(email, "user.set_tier", lambda conn, address: queries.set_tier(conn, address, tier), tier=tier)
+    _change(email, give_tier(tier))
     click.echo(f"{email} has the tier {tier} now.")
 
 
@@ -70,21 +69,13 @@ def _line(user: "User", width: int, default_tier: str) -> str:
     return f"{user.email:<{width}}  {user.tier or default_tier:<5}  {role:<5}  {user.created_at:%Y-%m-%d}"
 
 
-def _change(email: str, action: str, change: "Callable[[Connection, str], Awaitable[bool]]", **details: str) -> None:
+def _change(email: str, act: "Act") -> None:
     """Change the account with this address, and write it down, both or neither."""
-    from adiuva.audit import queries as audit
     from adiuva.audit.models import Actor
     from adiuva.auth.models import normal_email
     from adiuva.database import run_on
 
     address = normal_email(email) or email
-
-    async def work(conn: "Connection") -> bool:
-        found = await change(conn, address)
-        if found:
-            await audit.append(conn, Actor.at_the_command_line(), action, address, details)
-        return found
-
-    if not run_on(Settings.load(), work):
+    if not run_on(Settings.load(), lambda conn: act(conn, Actor.at_the_command_line(), address)):
         message = f"Nobody is registered as {email}."
         raise NotFoundError(message)

@@ -313,7 +313,7 @@ async def set_tier(conn: Connection, email: str, tier: str) -> bool:
     status = await conn.execute(
         """
         INSERT INTO subscriptions (user_id, tier, status)
-        SELECT id, $2::text::billing_tier, 'active' FROM users WHERE lower(email) = lower($1)
+        SELECT id, $2::text::billing_tier, 'active' FROM users WHERE lower(email) = lower($1) FOR KEY SHARE
         ON CONFLICT (user_id) DO UPDATE SET
             tier = excluded.tier, status = 'active', updated_at = now(),
             stripe_subscription_id = CASE

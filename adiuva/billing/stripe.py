@@ -24,6 +24,12 @@ Object = dict[str, Any]
 """An object of Stripe's API as its JSON says it."""
 
 
+def object_in(outer: Object, name: str) -> Object:
+    """The object that another one has under ``name``; an empty one where it has none."""
+    found = outer.get(name)
+    return found if isinstance(found, dict) else {}
+
+
 class PaymentsUnavailableError(UnavailableError):
     """Payments are not available right now; try again shortly."""
 

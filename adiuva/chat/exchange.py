@@ -89,7 +89,7 @@ class Exchange:
 def _fault_of(frame: dict[str, Any]) -> str:
     """What keeps a tool's result from being passed on; empty where nothing does."""
     try:
-        size = len(orjson.dumps(frame))
-    except orjson.JSONEncodeError:
+        size = len(wire.dump_free(frame))
+    except TypeError:
         return "the result is nested too deeply"
     return f"the result is over {MAX_RESULT_BYTES} bytes" if size > MAX_RESULT_BYTES else ""

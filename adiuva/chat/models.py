@@ -4,11 +4,11 @@ from collections.abc import Callable
 from typing import Any, Final, Literal
 
 import attrs
-import orjson
 from attrs import field, frozen
 
 from adiuva.chat.context import client_now, parse_now, parse_zone
 from adiuva.sdk.convert import MismatchError
+from adiuva.web import wire
 from adiuva.web.wire import Described, Length
 
 MAX_CONTEXT_BYTES = 256 * 1024
@@ -26,8 +26,8 @@ def check_context(field: str, value: dict[str, Any]) -> None:
         MismatchError: it names ``field``, or a part of it.
     """
     try:
-        size = len(orjson.dumps(value))
-    except (orjson.JSONEncodeError, RecursionError):
+        size = len(wire.dump_free(value))
+    except TypeError:
         raise MismatchError("is nested too deeply", field=field) from None
     if size > MAX_CONTEXT_BYTES:
         raise MismatchError(f"must be at most {MAX_CONTEXT_BYTES} bytes", field=field)
@@ -44,7 +44,7 @@ def check_context(field: str, value: dict[str, Any]) -> None:
 
 
 CONTEXT_SCHEMA: Final = {
-    "description": f"At most {MAX_CONTEXT_BYTES} bytes as JSON.",
+    "description": f"At most {MAX_CONTEXT_BYTES} bytes as JSON, nested {wire.MAX_DEPTH} deep.",
     "properties": {
         **{name: {"type": "array", "items": {"type": "object"}} for name in LISTS},
         "now": {"type": ["string", "null"], "description": "ISO 8601: the client's time."},

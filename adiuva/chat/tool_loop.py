@@ -17,6 +17,7 @@ from adiuva.errors import LlmUnavailableError
 from adiuva.llm.protocol import Message, Model, ModelCall, ModelTurn, OnText, ToolCall, ToolSpec, Usage
 from adiuva.sdk import Action, Agent, Context, Tool, ToolArgumentsError, ToolError
 from adiuva.sdk.actions import to_json
+from adiuva.web import wire
 
 log = structlog.get_logger(__name__)
 
@@ -136,6 +137,7 @@ class ToolLoop:
         if not isinstance(arguments, dict):
             msg = "The arguments are not a JSON object."
             raise ToolArgumentsError(msg)
+        _require_shallow(arguments)
         if self.client is not None and tool.for_client:
             value = await self.client.call(tool, arguments)
         else:
@@ -187,5 +189,12 @@ def specs_of(tools: Mapping[str, Tool]) -> tuple[ToolSpec, ...]:
     )
 
 
+def _require_shallow(arguments: dict[str, Any]) -> None:
+    try:
+        wire.dump_free(arguments)
+    except TypeError:
+        raise ToolArgumentsError("The arguments are nested too deeply.") from None
+
+
 def _encode(value: object) -> str:
-    return orjson.dumps(value, default=to_json).decode()
+    return wire.dump_free(value, to_json).decode()

@@ -11,7 +11,7 @@ from structlog.contextvars import bind_contextvars, reset_contextvars
 from adiuva.clock import new_id
 from adiuva.web.access import PRINCIPAL
 from adiuva.web.problems import X_REQUEST_ID, foreseen, problem
-from adiuva.web.routes import HIT, Handler
+from adiuva.web.routes import ERROR_FORMS, HIT, Handler, OnError
 
 log = structlog.get_logger(__name__)
 
@@ -54,7 +54,18 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
             raise
         if (begun := request.get(_STARTED)) is not None:
             return _break_off(request, begun, error)
-        return problem(error, request[REQUEST_ID])
+        return _error_form(request)(request, error)
+
+
+def _error_form(request: web.Request) -> OnError:
+    for prefix, form in request.app.get(ERROR_FORMS, {}).items():
+        if request.path == prefix or request.path.startswith(f"{prefix}/"):
+            return form
+    return _as_problem
+
+
+def _as_problem(request: web.Request, error: Exception) -> web.Response:
+    return problem(error, request[REQUEST_ID])
 
 
 def _break_off(request: web.Request, begun: web.StreamResponse, error: Exception) -> web.StreamResponse:

@@ -3,6 +3,7 @@
 import inspect
 import math
 import traceback
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -81,6 +82,17 @@ def problem(error: BaseException, request_id: str) -> web.Response:
     return response
 
 
+def reshaped(
+    error: BaseException, request_id: str, render: Callable[[errors.AdiuvaError], dict[str, Any]]
+) -> web.Response:
+    """The answer to ``error`` with the status and headers of a problem, and what ``render`` makes of it as its JSON."""
+    known = foreseen(error)
+    response = problem(error if isinstance(error, web.HTTPException) else known, request_id)
+    response.body = wire.dump(render(known))
+    response.headers[hdrs.CONTENT_TYPE] = "application/json"
+    return response
+
+
 def body(error: BaseException) -> dict[str, Any]:
     """What a problem says of ``error``, without the id of a request; what nobody foresaw is logged and not shown."""
     known = foreseen(error)
@@ -103,12 +115,16 @@ def frame(error: BaseException) -> dict[str, str]:
 
 
 def foreseen(error: BaseException) -> errors.AdiuvaError:
-    """``error`` itself if it is of the family, else an ``internal_error`` with the id under which it was logged.
+    """``error`` itself if it is of the family, the one that aiohttp's stands for, else an ``internal_error``.
+
+    That one has the id under which it was logged.
 
     The log has the error's class and where it came from, but not its text, which may hold what a user wrote.
     """
     if isinstance(error, errors.AdiuvaError):
         return error
+    if isinstance(error, web.HTTPException):
+        return _RAISED_BY_AIOHTTP.get(error.status_code, errors.InvalidRequestError)()
     log_id = new_id().hex
     log.error("unforeseen error", log_id=log_id, **_description(error))
     return errors.AdiuvaError(f"Something went wrong; the server's log has it under {log_id}.")

@@ -44,14 +44,12 @@ class Route:
     access: Access = field(default="private", validator=validators.in_(("private", "public", "admin")), kw_only=True)
     # What requests are counted by: "user" the user, with the tier's limit; any other the client's address.
     limit: Limit | None = field(kw_only=True)
-    # What answers an error in place of a problem, for clients that read another form of it.
-    on_error: Callable[[web.Request, Exception], web.StreamResponse] | None = field(default=None, kw_only=True)
     # What the OpenAPI document says besides: errors are those of this route alone, not those of its access or its body.
     parameters: tuple[Parameter | ClassParameter, ...] = field(default=(), kw_only=True)
     body: Body | None = field(default=None, kw_only=True)
     answers: Mapping[int, Answer] = field(factory=dict, kw_only=True)
     errors: tuple[type[AdiuvaError], ...] = field(default=(), kw_only=True)
-    error_form: ErrorForm | None = field(default=None, kw_only=True)  # what `on_error` makes of them
+    error_form: ErrorForm | None = field(default=None, kw_only=True)  # where they are no problems
 
     @property
     def summary(self) -> str:
@@ -74,12 +72,21 @@ ROUTES: web.AppKey[Routes] = web.AppKey("routes", dict)
 """Every route by its method and path."""
 
 
-def register(app: web.Application, prefix: str, routes: Iterable[Route]) -> None:
+OnError = Callable[[web.Request, Exception], web.StreamResponse]
+ERROR_FORMS: web.AppKey[dict[str, OnError]] = web.AppKey("error_forms", dict)
+"""What answers errors in place of a problem, by the prefix of the paths."""
+
+
+def register(app: web.Application, prefix: str, routes: Iterable[Route], *, on_error: OnError | None = None) -> None:
     """Put ``routes`` on the router of ``app``, each behind its guard.
 
+    ``on_error`` answers the errors of all paths below the prefix, for clients that read another form than problems.
     The guard finds ``request[PRINCIPAL]`` for all but public routes, and counts the request where it is limited.
     """
     table = app.setdefault(ROUTES, {})
+    forms = app.setdefault(ERROR_FORMS, {})
+    if on_error is not None:
+        forms[prefix] = on_error
     for route in routes:
         table[route.method, prefix + route.path] = route
         app.router.add_route(route.method, prefix + route.path, _guarded(route), expect_handler=_expect)
@@ -97,19 +104,7 @@ def _guarded(route: Route) -> Handler:
             raise ForbiddenError
         return await handler(request)
 
-    return guard if route.on_error is None else _answering_errors(guard, route.on_error)
-
-
-def _answering_errors(guard: Handler, on_error: Callable[[web.Request, Exception], web.StreamResponse]) -> Handler:
-    async def guarded(request: web.Request) -> web.StreamResponse:
-        try:
-            return await guard(request)
-        except (ConnectionError, web.HTTPException):
-            raise
-        except Exception as error:  # noqa: BLE001 - as the middleware, which would make a problem of it
-            return on_error(request, error)
-
-    return guarded
+    return guard
 
 
 async def _count(request: web.Request, limit: Limit) -> None:

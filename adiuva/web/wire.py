@@ -22,7 +22,12 @@ T = TypeVar("T")
 Constraint = Callable[[Any, "attrs.Attribute[Any]", Any], None]
 """A validator of a field."""
 
+MAX_DEPTH = 100
+"""How deep a value may be nested whose form is nobody's: so it can be written again, with all that is put around it."""
+
 _OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC
+_WRITABLE_DEPTH = 254  # orjson's own limit; it reads deeper than it writes
+_PADDING = _WRITABLE_DEPTH - MAX_DEPTH
 
 
 @frozen
@@ -132,6 +137,18 @@ def read(cls: type[T], raw: bytes) -> T:
 def dump(obj: Any) -> bytes:
     """``obj`` as JSON: times in RFC 3339 with ``Z``, ids as text, bytes as base64, attrs objects by their fields."""
     return orjson.dumps(obj, default=_plain, option=_OPTIONS)
+
+
+def dump_free(value: Any, default: Callable[[Any], Any] | None = None) -> bytes:
+    """A value of any form as JSON; ``default`` is orjson's.
+
+    Raises:
+        TypeError: it has no JSON form, or is nested deeper than ``MAX_DEPTH``.
+    """
+    padded = value
+    for _ in range(_PADDING):  # orjson looks at the depth, and so nobody else has to walk through it
+        padded = [padded]
+    return orjson.dumps(padded, default=default)[_PADDING:-_PADDING]
 
 
 def _plain(value: Any) -> Any:

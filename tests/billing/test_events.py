@@ -426,3 +426,22 @@ def test_without_stripe_the_newest_event_counts_in_any_order(
     assert row is not None
     _, status, tier = told[-1]
     assert (row.status, row.tier) == (status, tier)
+
+
+ODD = [None, 0, -1, 1.5, True, "", "x", "x" * 300, "a\u0000b", [], [[]], {}, {"id": 5}, {"data": [5]}]
+
+
+async def test_events_whose_objects_are_odd_are_kept_or_refused_and_hurt_nobody(
+    client: Client, stripe: StripeDouble, database: Database
+) -> None:
+    ada = await User.register(client)
+    customer = await ada.subscribe(stripe, "power")
+    fields = ("id", "customer", "metadata", "parent", "client_reference_id", "object", "subscription")
+    for value in ODD:
+        for name in fields:
+            for about in ({"customer": customer}, {"object": "customer"}):
+                told = event("invoice.payment_failed", **{**about, name: value})
+                payload = orjson.dumps(told)
+                assert (await post(client, payload, signature(payload, SECRET)))[0] == 200, (name, value)
+    assert await ada.tier() == "power"
+    assert set((await states(database)).values()) <= {"applied", "ignored", "unknown_customer"}

@@ -363,3 +363,42 @@ async def total(shop: Shop) -> tuple[int, ...]:
         "SELECT sum(amount_cents), sum(developer_share_cents), sum(platform_share_cents) FROM revenue_events"
     )
     return tuple(row)
+
+
+@pytest.mark.parametrize("gone", ["withdrawn", "suspended", "account"])
+async def test_what_is_paid_for_after_it_has_gone_is_paid_back(
+    client: Client, stripe: StripeDouble, shop: Shop, gone: str
+) -> None:
+    await onboarded(shop, stripe)
+    ada = await User.register(client)
+    url = await refused(client, ada, shop)
+    assert url is not None
+    if gone == "account":
+        await shop.query("DELETE FROM users WHERE id = $1", UUID(ada.id))
+    else:
+        await shop.query("UPDATE plugins SET status = $1::text::plugin_status WHERE id = 'garden'", gone)
+    stripe.pay(url.rsplit("/", 1)[1])
+    await stripe.webhooks.deliver()
+    await billing_of(client).housekeeper.tidy()  # type: ignore[union-attr]
+    await stripe.webhooks.deliver()
+    await billing_of(client).housekeeper.tidy()  # type: ignore[union-attr]
+    [refund] = stripe.store.all("refund")
+    assert (refund["amount"], refund["status"]) == (499, "succeeded")
+    [books] = await shop.query("SELECT sum(amount_cents) AS sum, count(*) AS lines FROM revenue_events")
+    assert (books["sum"], books["lines"]) == (0, 2)
+    sent = sum(transfer["amount"] for transfer in stripe.store.all("transfer"))
+    back = sum(reversal["amount"] for reversal in stripe.store.all("transfer_reversal"))
+    assert sent == back
+
+
+async def test_what_is_there_when_it_is_paid_for_is_not_paid_back(
+    client: Client, stripe: StripeDouble, shop: Shop
+) -> None:
+    ada = await User.register(client)
+    url = await refused(client, ada, shop)
+    assert url is not None
+    stripe.pay(url.rsplit("/", 1)[1])
+    await stripe.webhooks.deliver()
+    await billing_of(client).housekeeper.tidy()  # type: ignore[union-attr]
+    assert stripe.store.all("refund") == []
+    assert (await buy(client, ada, shop)).revenue.amount_cents == 499

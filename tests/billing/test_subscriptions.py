@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, datetime
 
+import attrs
 import pytest
 
 from adiuva.app import API
@@ -270,3 +271,19 @@ async def test_reconciling_repairs_what_no_event_has_told(client: Client, stripe
     assert await billing_of(client).following.reconcile() == 1
     assert (await ada.tier(), await grace.tier()) == ("free", "power")
     assert await billing_of(client).following.reconcile() == 0
+
+
+async def test_the_default_tier_is_not_sold_and_is_what_a_cancelled_subscription_leaves(
+    start: Start, paid: Settings, stripe: StripeDouble
+) -> None:
+    client = await start(attrs.evolve(paid, default_tier="pro"))
+    stripe.webhooks.url = str(client.make_url(f"{API}/billing/webhook"))
+    ada = await User.register(client)
+    problem = await ada.json("POST", "/billing/checkout", {"tier": "pro"}, status=409)
+    assert problem["code"] == "already_on_tier"
+    assert stripe.store.all("checkout.session") == []
+    await ada.subscribe(stripe, "team")
+    ended = {"tier": "pro", "status": "canceled", "current_period_end": None, "cancel_at_period_end": False}
+    assert await ada.json("DELETE", "/billing/subscription") == ended
+    assert await ada.json("GET", "/billing/subscription") == ended
+    assert await ada.tier() == "pro"

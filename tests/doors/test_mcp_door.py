@@ -1,11 +1,13 @@
 """``/mcp``, as the official client of MCP sees it, in both ways that it has of speaking."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
+import orjson
 import pytest
 from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
@@ -170,6 +172,8 @@ NO_MESSAGES: list[tuple[Any, int]] = [
     ({}, -32600),
     ({"jsonrpc": "1.0", "id": 1, "method": "ping"}, -32600),
     ({"jsonrpc": "2.0", "id": True, "method": "ping"}, -32600),
+    ({"jsonrpc": "2.0", "id": None, "method": "ping"}, -32600),
+    ({"jsonrpc": "2.0", "id": 1, "result": {}}, -32600),
     ({"jsonrpc": "2.0", "id": 1, "method": 5}, -32600),
     ({"jsonrpc": "2.0", "id": 1, "method": "ping", "params": []}, -32600),
     ({"jsonrpc": "2.0", "id": 1, "method": "resources/list"}, -32601),
@@ -181,7 +185,7 @@ NO_MESSAGES: list[tuple[Any, int]] = [
 async def test_what_is_no_message_is_told_so(user: User) -> None:
     for body, code in NO_MESSAGES:
         status, answer = await rpc(user, body)
-        assert (status, answer["error"]["code"]) == (200, code), body
+        assert (status, answer["error"]["code"]) == (400 if code == -32600 else 200, code), body
 
 
 async def test_what_is_no_json_is_told_so(user: User) -> None:
@@ -230,3 +234,32 @@ async def test_a_client_that_goes_away_stops_the_tool(user: User, agent: TaskAge
         agent.release.set()
         assert (await again).structured_content == {"result": "waited"}
     assert agent.finished == 1
+
+
+async def test_a_revision_that_is_not_spoken_is_400(user: User) -> None:
+    ping = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+    status, body = await rpc(user, ping, **{"MCP-Protocol-Version": "1999-01-01"})
+    assert (status, body["error"]["code"]) == (400, -32022)
+
+
+@pytest.mark.parametrize("depth", [90, 97, 98, 99, 100, 101, 245, 250, 253, 300])
+async def test_however_deep_the_data_is_nested_there_is_an_answer(user: User, depth: int) -> None:
+    deep = orjson.loads("[" * depth + "]" * depth)
+    for arguments in ({"context": {"tasks": [{"id": "t1", "deep": deep}]}}, {"deep": deep}):
+        call = {"name": "task_agent-list_tasks", "arguments": arguments}
+        body = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":' + json.dumps(call).encode() + b"}"
+        headers = {**user.headers, "Content-Type": "application/json"}
+        async with user.client.post("/mcp", data=body, headers=headers) as answer:
+            told = await answer.json()
+        assert answer.status == 200
+        if depth <= 97:
+            assert "result" in told
+        elif depth > 100:
+            assert told["error"]["code"] == -32602
+            assert "nested too deeply" in told["error"]["message"]
+
+
+async def test_wrong_paths_and_methods_are_told_as_json_rpc(user: User) -> None:
+    for method, path, status in (("GET", "/mcp", 405), ("POST", "/mcp/x", 404)):
+        async with user.client.request(method, path, headers=user.headers) as answer:
+            assert (answer.status, (await answer.json())["jsonrpc"]) == (status, "2.0")

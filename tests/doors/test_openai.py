@@ -339,3 +339,38 @@ async def test_observers_are_told_of_the_actions_that_went_out(
     if stream:
         await collect(answer)
     assert told == ["create_task"]
+
+
+async def test_wrong_paths_and_methods_are_told_in_openais_form(user: User) -> None:
+    for method, path, status, code in (
+        ("POST", "/v1/embeddings", 404, "not_found"),
+        ("GET", "/v1", 404, "not_found"),
+        ("GET", "/v1/chat/completions", 405, "method_not_allowed"),
+    ):
+        async with user.client.request(method, path, headers=user.headers) as answer:
+            error = (await answer.json())["error"]
+            assert (answer.status, error["code"], error["type"]) == (status, code, "invalid_request_error")
+            assert answer.headers["X-Request-ID"]
+    assert "POST" in answer.headers["Allow"]
+
+
+@pytest.mark.parametrize("depth", [95, 101, 250, 253, 254, 300, 900])
+async def test_however_deep_arguments_are_nested_there_is_an_answer(
+    user: User, model: ScriptedModel, depth: int
+) -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "x", "arguments": "[" * depth + "]" * depth}}
+    body = {
+        "model": "task_agent",
+        "messages": [
+            *HELLO,
+            {"role": "assistant", "content": None, "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "c", "content": "ok"},
+        ],
+    }
+    model.add(["Done."])
+    async with user.client.post("/v1/chat/completions", json=body, headers=user.headers) as answer:
+        told = await answer.json()
+    if depth <= 100:
+        assert answer.status == 200
+    else:
+        assert (answer.status, told["error"]["code"]) == (400, "validation_failed")

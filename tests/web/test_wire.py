@@ -1,5 +1,6 @@
 from datetime import UTC, datetime, timedelta, timezone
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -97,3 +98,13 @@ def test_a_time_elsewhere_is_told_with_its_offset() -> None:
 def test_what_has_no_json_form_is_a_mistake_of_ours() -> None:
     with pytest.raises(TypeError, match="object"):
         wire.dump(object())
+
+
+def test_a_free_value_is_written_up_to_its_depth_and_no_deeper() -> None:
+    def nested(depth: int) -> Any:
+        return wire.load(b"[" * depth + b"]" * depth)
+
+    assert wire.dump_free({"a": [1, "ä", None]}) == '{"a":[1,"ä",null]}'.encode()
+    assert wire.dump_free(nested(wire.MAX_DEPTH)) == b"[" * wire.MAX_DEPTH + b"]" * wire.MAX_DEPTH
+    with pytest.raises(TypeError):
+        wire.dump_free(nested(wire.MAX_DEPTH + 1))

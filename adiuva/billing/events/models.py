@@ -7,7 +7,7 @@ from uuid import UUID
 
 from attrs import field, frozen
 
-from adiuva.billing.stripe import Object
+from adiuva.billing.stripe import Object, object_in
 from adiuva.database import Connection
 from adiuva.errors import InvalidRequestError
 from adiuva.web import wire
@@ -55,20 +55,20 @@ class Event:
     @property
     def customer(self) -> str | None:
         """The customer that the object belongs to."""
-        return self.object.get("id") if self.object.get("object") == "customer" else _id(self.object.get("customer"))
+        return _id(self.object if self.object.get("object") == "customer" else self.object.get("customer"))
 
     @property
     def subscription(self) -> str | None:
         """The subscription that a session or an invoice belongs to, in whatever version of the API."""
         if (found := _id(self.object.get("subscription"))) is not None:
             return found
-        details = (self.object.get("parent") or {}).get("subscription_details") or {}
+        details = object_in(object_in(self.object, "parent"), "subscription_details")
         return _id(details.get("subscription"))
 
     @property
     def user_id(self) -> UUID | None:
         """The user whom the object names: what our checkouts write there."""
-        named = self.object.get("client_reference_id") or (self.object.get("metadata") or {}).get("user_id")
+        named = self.object.get("client_reference_id") or object_in(self.object, "metadata").get("user_id")
         try:
             return UUID(named) if isinstance(named, str) else None
         except ValueError:

@@ -12,7 +12,14 @@ from adiuva.billing.payouts.transfers import note_sale
 from adiuva.billing.purchases import queries
 from adiuva.billing.purchases.models import Buyer, Offer, Order
 from adiuva.billing.shares import shares_of
-from adiuva.billing.stripe import CardRefusedError, Object, PaymentsUnavailableError, RefusedError, Stripe
+from adiuva.billing.stripe import (
+    CardRefusedError,
+    Object,
+    PaymentsUnavailableError,
+    RefusedError,
+    Stripe,
+    object_in,
+)
 from adiuva.clock import new_id
 from adiuva.database import Connection, Database
 from adiuva.errors import CheckoutRequiredError
@@ -38,12 +45,14 @@ async def settle(conn: Connection, order_id: UUID, intent: Object) -> bool:
             conn, event_id=event_id, purchase_id=order_id, shares=shares_of(int(intent["amount"]))
         )
         await note_sale(conn, event_id)
+        if await queries.order_refund_of_unavailable(conn, refund_id=new_id(), order_id=order_id):
+            log.warning("what was paid for cannot be installed any more: it is paid back", order=str(order_id))
     return paid
 
 
 def order_of(intent: Object) -> UUID | None:
     """The order that a payment is for; None where it is for something else."""
-    named = (intent.get("metadata") or {}).get(_ORDER)
+    named = object_in(intent, "metadata").get(_ORDER)
     try:
         return UUID(named) if isinstance(named, str) else None
     except ValueError:

@@ -313,6 +313,21 @@ async def order_refund(
     return amount
 
 
+async def order_refund_of_unavailable(conn: Connection, *, refund_id: UUID, order_id: UUID) -> bool:
+    """Note that an order is to be paid back whose plugin or user has gone meanwhile; False where both are there."""
+    status = await conn.execute(
+        """
+        INSERT INTO refunds (id, purchase_id, amount_cents)
+        SELECT $1, purchases.id, purchases.amount_cents
+        FROM purchases LEFT JOIN plugins ON plugins.id = purchases.plugin_id
+        WHERE purchases.id = $2 AND (plugins.status IS DISTINCT FROM 'approved' OR purchases.user_id IS NULL)
+        """,
+        refund_id,
+        order_id,
+    )
+    return status != "INSERT 0 0"
+
+
 async def list_due_refunds(conn: Connection, limit: int) -> list[RefundOrder]:
     """What is to be paid back, and put off so that nobody else does it meanwhile."""
     rows = await conn.fetch(

@@ -78,7 +78,7 @@ class Subscriptions:
         """
         async with self._database.acquire() as conn:
             row = await queries.find(conn, user_id)
-        if row is not None and row.live and row.tier == tier:
+        if (row.tier if row is not None and row.live else self._default_tier) == tier:
             raise SameTierError
         if self._stripe is None or self._customers is None:
             return self._pages.url("stub")

@@ -26,6 +26,9 @@ def step_data(data: Any, plan: ExecutionPlan, step: Step) -> tuple[dict[str, Any
     results = context.pop(RESULTS, [])
     if not isinstance(results, list) or not all(isinstance(result, dict) for result in results):
         raise ValidationFailedError([(f"data.{RESULTS}", "must be a list of objects")])
+    for index, result in enumerate(results):
+        if not isinstance(result.get("actions", []), list):
+            raise ValidationFailedError([(f"data.{RESULTS}[{index}].actions", "must be a list")])
     try:
         check_context("data", {**context, RESULTS: results})
     except MismatchError as error:

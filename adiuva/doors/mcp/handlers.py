@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from adiuva import __version__
 from adiuva.chat.errors import CHAT_ERRORS
@@ -10,12 +10,14 @@ from adiuva.chat.service import CHAT
 from adiuva.doors.mcp.jsonrpc import (
     HANDSHAKE_VERSIONS,
     INTERNAL_ERROR,
+    INVALID_REQUEST,
     METHOD_HEADER,
     METHOD_NOT_FOUND,
     MODERN_VERSIONS,
     NAME_HEADER,
     PARSE_ERROR,
     SERVER_ERROR,
+    UNSUPPORTED_VERSION,
     VERSION_HEADER,
     Call,
     RpcError,
@@ -24,13 +26,12 @@ from adiuva.doors.mcp.jsonrpc import (
 )
 from adiuva.doors.mcp.tools import INSTRUCTIONS, Tools
 from adiuva.errors import AdiuvaError, InvalidRequestError, OriginNotAllowedError, ValidationFailedError
-from adiuva.web import wire
 from adiuva.web.access import PRINCIPAL
 from adiuva.web.cors import require_origin
 from adiuva.web.describe import Answer, Body, ErrorForm, Parameter
 from adiuva.web.disconnect import cancelled_on_disconnect
 from adiuva.web.middleware import REQUEST_ID
-from adiuva.web.problems import foreseen, problem
+from adiuva.web.problems import reshaped
 from adiuva.web.responses import json_response
 from adiuva.web.routes import Route, read_json
 
@@ -52,9 +53,15 @@ async def post_message(request: web.Request) -> web.Response:
         with cancelled_on_disconnect(request):
             result = await _answer(call, Tools(chat=request.app[CHAT], principal=request[PRINCIPAL]))
     except RpcError as error:
-        status = error.status if is_modern(message, request.headers) else 200
-        return json_response(error.body(_echoed(call_id)), status=status)
+        return json_response(error.body(_echoed(call_id)), status=_status(error, message, request))
     return json_response({"jsonrpc": "2.0", "id": call.id, "result": result})
+
+
+def _status(error: RpcError, message: Any, request: web.Request) -> int:
+    """Before 2026-07-28 an error is an answer as any other, unless nothing was asked that could be answered."""
+    if is_modern(message, request.headers) or error.code in (INVALID_REQUEST, UNSUPPORTED_VERSION):
+        return error.status
+    return 200
 
 
 async def _answer(call: Call, tools: Tools) -> dict[str, Any]:
@@ -86,11 +93,7 @@ def _echoed(call_id: Any) -> str | int | None:
 
 def answer_error(request: web.Request, error: Exception) -> web.Response:
     """What kept a message from being read or answered: status and headers as a problem's, the body JSON-RPC's."""
-    known = foreseen(error)
-    response = problem(known, request[REQUEST_ID])
-    response.body = wire.dump(_body_of(known))
-    response.headers[hdrs.CONTENT_TYPE] = "application/json"
-    return response
+    return reshaped(error, request[REQUEST_ID], _body_of)
 
 
 def _body_of(error: AdiuvaError) -> dict[str, Any]:
@@ -138,9 +141,8 @@ _UNKNOWN: Final = RpcError(METHOD_NOT_FOUND, "There is no method 'prompts/list' 
 ROUTES = [
     Route(
         "POST",
-        "/mcp",
+        "",
         post_message,
-        on_error=answer_error,
         parameters=tuple(
             Parameter(name, {"type": "string"}, where="header", text="As MCP has it.")
             for name in (VERSION_HEADER, METHOD_HEADER, NAME_HEADER)

@@ -72,7 +72,7 @@ def read_call(message: Any, headers: Mapping[str, str]) -> Call:
     method, params, call_id = message.get("method"), message.get("params", {}), message.get("id")
     if not isinstance(method, str) or not isinstance(params, dict):
         raise RpcError(INVALID_REQUEST, "A message has a method, and params that are an object.")
-    if call_id is not None and (isinstance(call_id, bool) or not isinstance(call_id, str | int)):
+    if "id" in message and (isinstance(call_id, bool) or not isinstance(call_id, str | int)):
         raise RpcError(INVALID_REQUEST, "An id is a string or a whole number.")
     call = Call(id=call_id, method=method, params=params, modern=is_modern(message, headers))
     if call.modern:

@@ -73,7 +73,7 @@ class Tools:
         return agent, tool
 
     async def _run(self, agent: str, tool: Tool, arguments: dict[str, Any], context: dict[str, Any]) -> dict[str, Any]:
-        call = ToolCall(id=clock.new_id().hex, name=tool.name, arguments=orjson.dumps(arguments).decode())
+        call = ToolCall(id=clock.new_id().hex, name=tool.name, arguments=_encoded(arguments))
         job = ChatJob(
             message="",
             agents=(agent,),
@@ -123,6 +123,13 @@ def _context(meta: Any, given: Any) -> dict[str, Any]:
     except MismatchError as error:
         raise RpcError(INVALID_PARAMS, f"{error.field}: {error}") from None
     return context
+
+
+def _encoded(arguments: dict[str, Any]) -> str:
+    try:
+        return wire.dump_free(arguments).decode()
+    except TypeError:
+        raise RpcError(INVALID_PARAMS, "The arguments are nested too deeply.") from None
 
 
 def _result(value: Any, *, failed: bool = False) -> dict[str, Any]:

@@ -100,9 +100,14 @@ def _chat_request(content: dict[str, Any]) -> ChatRequest:
 
 def _params(call: Call) -> Any:
     try:
-        return orjson.loads(call.function.arguments or "{}")
+        params = orjson.loads(call.function.arguments or "{}")
     except orjson.JSONDecodeError:
         return {}
+    try:
+        wire.dump_free(params)
+    except TypeError:
+        raise ValidationFailedError([("messages", "have arguments that are nested too deeply")]) from None
+    return params
 
 
 def _shown(call: Call) -> str:

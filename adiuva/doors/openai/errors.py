@@ -6,10 +6,9 @@ from typing import Any
 from aiohttp import web
 
 from adiuva.errors import AdiuvaError, NotFoundError, ValidationFailedError
-from adiuva.web import wire
 from adiuva.web.describe import ErrorForm
 from adiuva.web.middleware import REQUEST_ID
-from adiuva.web.problems import foreseen, problem, status_of
+from adiuva.web.problems import reshaped, status_of
 
 _TYPES = {
     HTTPStatus.UNAUTHORIZED: "authentication_error",
@@ -26,11 +25,8 @@ class ModelNotFoundError(NotFoundError):
 
 def answer_error(request: web.Request, error: Exception) -> web.Response:
     """The answer to a request that failed with ``error``: the headers are those of a problem, the body is OpenAI's."""
-    known = foreseen(error)
-    response = problem(known, request[REQUEST_ID])
-    response.body = wire.dump(error_body(known))
-    response.content_type = "application/json"
-    if isinstance(known, ValidationFailedError):
+    response = reshaped(error, request[REQUEST_ID], error_body)
+    if response.status == HTTPStatus.UNPROCESSABLE_ENTITY:
         response.set_status(HTTPStatus.BAD_REQUEST)  # 422 is not among OpenAI's
     return response
 

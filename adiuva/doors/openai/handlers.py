@@ -7,7 +7,7 @@ from adiuva.chat.errors import CHAT_ERRORS
 from adiuva.chat.service import CHAT, Chat
 from adiuva.doors.openai.completion import CompletionStream, Head, completion
 from adiuva.doors.openai.conversation import ANY_AGENT, read_conversation
-from adiuva.doors.openai.errors import ERROR_FORM, ModelNotFoundError, answer_error
+from adiuva.doors.openai.errors import ERROR_FORM, ModelNotFoundError
 from adiuva.doors.openai.models import CompletionRequest, ModelList, ModelObject
 from adiuva.doors.openai.schema import COMPLETION, EXAMPLE
 from adiuva.errors import NotFoundError
@@ -72,7 +72,6 @@ ROUTES = [
         "POST",
         "/chat/completions",
         post_completion,
-        on_error=answer_error,
         body=Body(CompletionRequest, _REQUEST),
         answers={200: Answer(COMPLETION, text=_TEXT, is_streamed=True, example=EXAMPLE)},
         errors=(ModelNotFoundError, *CHAT_ERRORS),
@@ -82,7 +81,6 @@ ROUTES = [
         "GET",
         "/models",
         list_models,
-        on_error=answer_error,
         answers={200: Answer(ModelList)},
         error_form=ERROR_FORM,
     ),
@@ -90,7 +88,6 @@ ROUTES = [
         "GET",
         "/models/{model}",
         get_model,
-        on_error=answer_error,
         answers={200: Answer(ModelObject)},
         errors=(ModelNotFoundError,),
         error_form=ERROR_FORM,

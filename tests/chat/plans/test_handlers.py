@@ -247,6 +247,8 @@ for _ in range(300):
         ({"data": {"tasks": {}}}, "data.tasks"),
         ({"data": {"previous_results": {}}}, "data.previous_results"),
         ({"data": {"previous_results": ["x"]}}, "data.previous_results"),
+        ({"data": {"previous_results": [{}, {"actions": 5}]}}, "data.previous_results[1].actions"),
+        ({"data": {"previous_results": [{"actions": None}]}}, "data.previous_results[0].actions"),
         ({"data": {"x": "y" * MAX_CONTEXT_BYTES}}, "data"),
         ({"data": {"previous_results": [{"response": "y" * MAX_CONTEXT_BYTES}]}}, "data"),
         ({"data": {"x": DEEP}}, "data"),

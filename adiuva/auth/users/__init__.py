@@ -1,0 +1,1 @@
+"""What admins see of accounts and do to them, over HTTP and at the command line."""
