@@ -12,14 +12,15 @@ import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+import attrs
 import orjson
 
-from adiuva.errors import ValidationFailedError
+from adiuva.errors import InvalidRequestError, ValidationFailedError
 from adiuva.kit.code import read_code
 from adiuva.kit.packages import Package, open_package
-from adiuva.kit.report import Finding, Level, Report
+from adiuva.kit.report import Finding, Level, Report, Told, ToldManifest
 from adiuva.marketplace.models import Submission
 from adiuva.marketplace.submissions import checklist
 from adiuva.web import wire
@@ -38,30 +39,30 @@ def check_package(source: Path, *, seconds: float = SECONDS) -> Report:
     with tempfile.TemporaryDirectory(prefix="adiuva-check-", ignore_cleanup_errors=True) as folder:
         package = open_package(source, Path(folder))
         findings = [*_read_metadata(package), *read_code(package)]
-        told: dict[str, Any] = {}
+        told = Told()
         if package.entries:
             told, ran = _run(package, Path(folder), seconds)
             findings += ran
-    manifest = told.get("manifest")
+    manifest = told.manifest
     if manifest:
         findings += _hold_against_the_checklist(manifest, package.version)
     return Report(
         package=package.name,
         version=package.version,
-        plugin_id=manifest["id"] if manifest else None,
-        permissions=tuple(manifest["permissions"]) if manifest else (),
-        loaded=told.get("loaded", False),
-        agents=told.get("agents", {}),
-        observers=tuple(told.get("observers", ())),
+        plugin_id=manifest.id if manifest else None,
+        permissions=tuple(manifest.permissions) if manifest else (),
+        loaded=told.loaded,
+        agents=told.agents,
+        observers=tuple(told.observers),
         findings=tuple(findings),
         seconds=time.monotonic() - began,
     )
 
 
-def _hold_against_the_checklist(manifest: dict[str, Any], version: str) -> list[Finding]:
+def _hold_against_the_checklist(manifest: ToldManifest, version: str) -> list[Finding]:
     """What the marketplace would say of a manifest when it is submitted; what it lacks is only what is asked there."""
     asked = {"category": "other", "price_cents": 0}
-    submitted = asked | manifest | {"version": manifest["version"] or version}
+    submitted = asked | attrs.asdict(manifest) | {"version": manifest.version or version}
     given = {name: value or "not said" for name, value in submitted.items() if name in {"name", "description"}}
     try:
         checklist.check(wire.structure(Submission, submitted | given), known=[])
@@ -70,7 +71,7 @@ def _hold_against_the_checklist(manifest: dict[str, Any], version: str) -> list[
             Finding(
                 check="manifest",
                 level="error",
-                where=manifest["id"],
+                where=manifest.id,
                 message=f"the marketplace refuses it: {field} {fault}",
             )
             for field, fault in error.errors
@@ -85,7 +86,7 @@ def _read_metadata(package: Package) -> list[Finding]:
     return [Finding(check="package", level="error", where="", message=message)]
 
 
-def _run(package: Package, folder: Path, seconds: float) -> tuple[dict[str, Any], list[Finding]]:
+def _run(package: Package, folder: Path, seconds: float) -> tuple[Told, list[Finding]]:
     """What the probe tells, and what there is to say of how it ended."""
     home, job, report, output = (folder / name for name in ("home", "job.json", "report.json", "output"))
     home.mkdir()
@@ -110,18 +111,25 @@ def _run(package: Package, folder: Path, seconds: float) -> tuple[dict[str, Any]
             status = None
         finally:
             _end(process)
-    told = orjson.loads(report.read_bytes() or b"{}") if report.exists() else {}
-    findings = [Finding(**found) for found in told.get("findings", [])]
-    findings += _ended(status, told, seconds, output)
-    return told, findings
+    told = _read(report)
+    findings = [*(told.findings if told else ()), *_ended(status, told, seconds, output)]
+    return told or Told(), findings
 
 
-def _ended(status: int | None, told: dict[str, Any], seconds: float, output: Path) -> list[Finding]:
+def _read(report: Path) -> Told | None:
+    """What the probe has written; None where that is nothing, or was written by the package in its place."""
+    try:
+        return wire.read(Told, report.read_bytes())
+    except (FileNotFoundError, InvalidRequestError, ValidationFailedError):
+        return None
+
+
+def _ended(status: int | None, told: Told | None, seconds: float, output: Path) -> list[Finding]:
     found: list[tuple[Level, str]] = []
     said = output.read_bytes()[-_SHOWN_OUTPUT:].decode(errors="replace").strip()
     if status is None:
         found.append(("error", f"it had not ended after {seconds:g} s"))
-    elif status != 0 or not told:
+    elif status != 0 or told is None:
         found.append(("error", f"it ended the process that checked it (status {status})"))
     if said:
         found.append(("warning", f"it prints: {said}"))

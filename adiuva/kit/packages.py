@@ -1,5 +1,6 @@
 """Opens a package that is to be checked: a folder with a pyproject.toml, or a wheel. None of its code is run."""
 
+import re
 import shutil
 import tomllib
 import zipfile
@@ -18,6 +19,8 @@ from adiuva.sdk.hookspecs import PROJECT
 
 MAX_BYTES: Final = 64 * 2**20
 MAX_FILES: Final = 5_000
+_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
+_VERSION: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.!+_-]{0,98}[A-Za-z0-9])?")
 _LEFT_OUT: Final = (".*", "__pycache__", "build", "dist", "node_modules", "venv", "*.egg-info")
 
 
@@ -62,6 +65,7 @@ def _open_folder(source: Path, into: Path) -> Package:
         link.unlink()
     entries = project.get("entry-points", {}).get(PROJECT, {})
     name, version = str(project.get("name", "")), str(project.get("version", "0"))
+    _require_plain(name, version)
     folder = info / f"{name.replace('-', '_')}-{version}.dist-info"
     folder.mkdir(parents=True)
     (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", encoding="utf-8")
@@ -69,6 +73,12 @@ def _open_folder(source: Path, into: Path) -> Package:
     (folder / "entry_points.txt").write_text(f"[{PROJECT}]\n{listed}\n", encoding="utf-8")
     roots = [code / "src"] if (code / "src").is_dir() else []
     return Package(name=name, version=version, entries=entries, code=code, path=(info, *roots, code))
+
+
+def _require_plain(name: str, version: str) -> None:
+    """A name becomes that of a folder, and a line of its metadata (the forms of PEP 508 and, roughly, PEP 440)."""
+    if not _NAME.fullmatch(name) or not _VERSION.fullmatch(version):
+        raise KitError("The name or the version in pyproject.toml is none that a package can have.")
 
 
 def _project(source: Path) -> dict[str, Any]:

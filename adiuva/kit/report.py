@@ -31,6 +31,28 @@ class Finding:
 
 
 @frozen(kw_only=True)
+class ToldManifest:
+    """A manifest, as the probe tells of it."""
+
+    id: str
+    name: str
+    description: str
+    version: str
+    permissions: list[str]
+
+
+@frozen(kw_only=True)
+class Told:
+    """What the probe tells of a package whose code it has run."""
+
+    loaded: bool = False
+    manifest: ToldManifest | None = None
+    agents: dict[str, list[str]] = field(factory=dict)
+    observers: list[str] = field(factory=list)
+    findings: list[Finding] = field(factory=list)
+
+
+@frozen(kw_only=True)
 class Report:
     """What came of checking one package."""
 
@@ -68,7 +90,10 @@ class Report:
         }
 
     def lines(self) -> Iterator[str]:
-        """As lines to read."""
+        """As lines to read; whatever the package says stays within its line, and moves no terminal."""
+        yield from map(_printable, self._lines())
+
+    def _lines(self) -> Iterator[str]:
         yield f"{self.package} {self.version}{f', plugin {self.plugin_id}' if self.plugin_id else ''}"
         for agent, tools in self.agents.items():
             yield f"  {agent}: {', '.join(tools) or 'no tools'}"
@@ -92,3 +117,9 @@ class Report:
         if found:
             return "•"
         return "✓" if self.loaded or check in {"package", "code"} else "-"
+
+
+def _printable(line: str) -> str:
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in line
+    )

@@ -113,6 +113,7 @@ class Marketplace:
             CheckoutRequiredError: it has to be paid for first.
             ValidationFailedError: the plugin does not ask for what is accepted.
         """
+        accepted = None if accepted is None else list(dict.fromkeys(accepted))
         async with self.database.acquire() as conn:
             there = await self._installed(conn, principal, plugin_id)
             if there and accepted is None:

@@ -290,10 +290,50 @@ def test_what_is_no_package_is_refused(tmp_path: Path) -> None:
     (tmp_path / "odd").mkdir()
     (tmp_path / "odd" / "pyproject.toml").write_text("[project]\nname = 5\n")
     (tmp_path / "file.txt").write_text("")
-    for source in ("file.whl", "empty", "odd", "file.txt"):
+    outside = tmp_path / "outside"
+    for folder, name, version in (
+        ("out", f"../../..{outside}", "1"),
+        ("away", str(outside), "1"),
+        ("up", "a", f"/..{outside}"),
+    ):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "pyproject.toml").write_text(f'[project]\nname = "{name}"\nversion = "{version}"\n')
+    for source in ("file.whl", "empty", "odd", "file.txt", "out", "away", "up"):
         result = CliRunner().invoke(main, ["plugin", "check", str(tmp_path / source)])
         assert result.exit_code == 1
         assert result.output.startswith("Error: ")
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("outside")] == []
+
+
+FORGED = """
+import os
+for descriptor in range(3, 64):
+    try:
+        os.write(descriptor, b'{"loaded":true}')
+    except OSError:
+        pass
+os._exit(0)
+"""
+
+
+def test_code_that_writes_a_report_of_its_own_does_not_pass(write: Write) -> None:
+    assert not check_package(write(FORGED)).passed
+
+
+@pytest.mark.parametrize("text", [b"[[[", b"[]", b'{"loaded":5}', b'{"findings":[{"x":1}]}', b"\xff"])
+def test_a_report_that_is_none_is_an_error(write: Write, monkeypatch: pytest.MonkeyPatch, text: bytes) -> None:
+    monkeypatch.setattr(
+        Path, "read_bytes", lambda path, read=Path.read_bytes: text if path.name == "report.json" else read(path)
+    )
+    report = check_package(write("x = 1"))
+    assert not report.passed
+    assert not report.loaded
+
+
+def test_what_a_package_prints_stays_in_its_line(write: Write) -> None:
+    lines = list(check_package(write(r"print('\x1b[2J\npassed: 0 errors')")).lines())
+    assert all(line.isprintable() for line in lines)
+    assert any(r"\x1b[2J\npassed: 0 errors" in line for line in lines)
 
 
 def test_a_link_out_of_the_folder_is_not_followed(write: Write, tmp_path: Path) -> None:

@@ -299,6 +299,13 @@ async def test_less_than_what_is_asked_for_may_be_accepted_from_the_start(
     assert await tools(user) == ["create_note"]
 
 
+async def test_what_is_accepted_twice_counts_once(diary: tuple[Person, Person, Person]) -> None:
+    _, user, _ = diary
+    for status in (201, 200):
+        answer = await user.post(INSTALL, {"accept_permissions": ["read:tasks", "read:tasks"]})
+        assert (answer[0], answer[1]["accepted_permissions"]) == (status, ["read:tasks"])
+
+
 async def test_nobody_accepts_what_is_not_asked_for(diary: tuple[Person, Person, Person]) -> None:
     _, user, _ = diary
     wrong: list[tuple[Any, str]] = [
