@@ -89,7 +89,7 @@ async def test_accounts_are_found_by_address_and_id(ada: User, bob: User) -> Non
     for query in ("BOB@", "b@example", bobs, bobs.upper()):
         status, listing = await ada.get(f"/admin/users?q={query}")
         assert (status, [item["email"] for item in listing["items"]]) == (200, [bob.email]), query
-    assert listing["items"][0]["tier"] == "pro"  # the default one
+        assert listing["items"][0]["tier"] == "pro"  # the default one
     assert (await ada.get("/admin/users?q=nobody"))[1] == {"items": [], "page": 1, "limit": 50, "total": 0}
     second = (await ada.get("/admin/users?limit=1&page=2"))[1]
     assert (second["total"], [item["email"] for item in second["items"]]) == (2, [bob.email])

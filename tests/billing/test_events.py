@@ -428,7 +428,7 @@ def test_without_stripe_the_newest_event_counts_in_any_order(
     assert (row.status, row.tier) == (status, tier)
 
 
-ODD = [None, 0, -1, 1.5, True, "", "x", "x" * 300, "a\u0000b", [], [[]], {}, {"id": 5}, {"data": [5]}]
+ODD: list[Any] = [None, 0, -1, 1.5, True, "", "x", "x" * 300, "a\u0000b", [], [[]], {}, {"id": 5}, {"data": [5]}]
 
 
 async def test_events_whose_objects_are_odd_are_kept_or_refused_and_hurt_nobody(

@@ -351,7 +351,7 @@ async def test_wrong_paths_and_methods_are_told_in_openais_form(user: User) -> N
             error = (await answer.json())["error"]
             assert (answer.status, error["code"], error["type"]) == (status, code, "invalid_request_error")
             assert answer.headers["X-Request-ID"]
-    assert "POST" in answer.headers["Allow"]
+            assert ("POST" in answer.headers.get("Allow", "")) is (status == 405)
 
 
 @pytest.mark.parametrize("depth", [95, 101, 250, 253, 254, 300, 900])
