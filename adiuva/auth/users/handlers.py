@@ -11,6 +11,7 @@ from adiuva.auth.users.errors import LastAdminError
 from adiuva.auth.users.models import Account, TierChange, UserSearch
 from adiuva.auth.users.service import Act, change, give_tier, grant_admin, revoke_admin
 from adiuva.errors import NotFoundError
+from adiuva.tiers import TIER_NAMES
 from adiuva.web import wire
 from adiuva.web.access import PRINCIPAL
 from adiuva.web.describe import UUID_TEXT, Answer, Body, Listing, Parameter, query_parameters
@@ -83,7 +84,7 @@ ROUTES = (
         set_tier,
         access="admin",
         parameters=(_ID,),
-        body=Body(TierChange, {"tier": "pro"}),
+        body=Body(TierChange, {"tier": TIER_NAMES[1]}),
         answers=_ACCOUNT,
         errors=(NotFoundError,),
     ),
