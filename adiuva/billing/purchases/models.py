@@ -84,7 +84,6 @@ class RefundOrder:
     """What an admin has ordered to be paid back."""
 
     id: UUID
-    purchase_id: UUID
     amount_cents: int
     stripe_payment_intent_id: str
 

@@ -104,14 +104,6 @@ async def lock_order(conn: Connection, order_id: UUID) -> Order | None:
     return Order(**row) if row else None
 
 
-async def find_order_id(conn: Connection, stripe_payment_intent_id: str) -> UUID | None:
-    """The order that a payment has paid."""
-    order_id: UUID | None = await conn.fetchval(
-        "SELECT id FROM purchases WHERE stripe_payment_intent_id = $1", stripe_payment_intent_id
-    )
-    return order_id
-
-
 async def reprice(conn: Connection, order: Order, price_cents: int) -> None:
     """The price has changed before a way of paying was open."""
     await conn.execute(
@@ -323,7 +315,7 @@ async def list_due_refunds(conn: Connection, limit: int) -> list[RefundOrder]:
             SELECT id FROM refunds WHERE state = 'due' AND next_try_at <= now()
             ORDER BY next_try_at LIMIT $1 FOR UPDATE SKIP LOCKED
         )
-        RETURNING refunds.id, refunds.purchase_id, refunds.amount_cents, purchases.stripe_payment_intent_id
+        RETURNING refunds.id, refunds.amount_cents, purchases.stripe_payment_intent_id
         """,
         limit,
     )
