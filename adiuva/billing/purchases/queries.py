@@ -174,27 +174,26 @@ async def mark_paid(
     return status != "UPDATE 0"
 
 
-async def list_stale(conn: Connection, limit: int) -> list[Order]:
-    """Orders with an open way of paying that nobody has looked after for a while."""
+async def claim_stale(conn: Connection, *, limit: int, pause: timedelta) -> list[Order]:
+    """Orders with an open way of paying that nobody has looked after for a while.
+
+    Nobody else gets them before ``pause`` has passed, or a quarter of their age.
+    """
     rows = await conn.fetch(
         """
-        SELECT
+        UPDATE purchases SET check_at = now() + greatest($2::interval, (now() - created_at) / 4)
+        WHERE id IN (
+            SELECT id FROM purchases WHERE state = 'pending' AND way IS NOT NULL AND check_at <= now()
+            ORDER BY check_at LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED
+        )
+        RETURNING
             id, user_id, plugin_id, amount_cents, currency, state, attempt, way, stripe_payment_method_id,
             stripe_session_id
-        FROM purchases WHERE state = 'pending' AND way IS NOT NULL AND check_at <= now() ORDER BY check_at LIMIT $1
         """,
         limit,
-    )
-    return [Order(**row) for row in rows]
-
-
-async def check_later(conn: Connection, order_id: UUID, pause: timedelta) -> None:
-    """Look after an order again in a while; less often as it grows older."""
-    await conn.execute(
-        "UPDATE purchases SET check_at = now() + greatest($2::interval, (now() - created_at) / 4) WHERE id = $1",
-        order_id,
         pause,
     )
+    return [Order(**row) for row in rows]
 
 
 async def list_refunds(conn: Connection, order_id: UUID) -> list[RefundLine]:
@@ -328,7 +327,7 @@ async def finish_refund(conn: Connection, refund_id: UUID, *, stripe_refund_id: 
         """
         UPDATE refunds
         SET state = CASE WHEN $2::text IS NULL THEN 'refused' ELSE 'done' END, stripe_refund_id = $2, fault = $3
-        WHERE id = $1
+        WHERE id = $1 AND state = 'due'
         """,
         refund_id,
         stripe_refund_id,
