@@ -233,8 +233,6 @@ def _with_stub(request: web.Request, answer: dict[str, Any]) -> dict[str, Any]:
 
 SEARCHED = tuple(attribute.name for attribute in attrs.fields(Search))
 
-SEARCHED = tuple(attribute.name for attribute in attrs.fields(Search))
-
 _ID = Parameter("id", {"type": "string", "pattern": f"^{ID.pattern}$", "maxLength": MAX_ID_LENGTH}, where="path")
 _PAGE = page_parameters(DEFAULT_LIMIT)
 _PLUGINS = {200: Answer(Listing(Plugin))}
