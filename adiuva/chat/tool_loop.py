@@ -11,7 +11,7 @@ from attrs import define, field
 
 from adiuva import clock
 from adiuva.chat.client_tools import ClientTools
-from adiuva.chat.messages import ProducedAction, ToolOutcome
+from adiuva.chat.messages import MAX_RESULT_BYTES, ProducedAction, ToolOutcome
 from adiuva.chat.rights import Rights, permission_of
 from adiuva.errors import LlmUnavailableError
 from adiuva.llm.protocol import Message, Model, ModelCall, ModelTurn, OnText, ToolCall, ToolSpec, Usage
@@ -21,7 +21,6 @@ from adiuva.sdk.actions import to_json
 log = structlog.get_logger(__name__)
 
 MAX_TURNS = 5
-MAX_RESULT_BYTES = 256 * 1024
 MAX_RESPONSE_CHARACTERS = 1024 * 1024  # several times what models give at most
 BETWEEN_TURNS = "\n\n"
 GAVE_UP = f"I stopped here: this took more than {MAX_TURNS} steps."
@@ -107,7 +106,7 @@ class ToolLoop:
 
     async def _run_tool(self, call: ToolCall) -> Message:
         outcome = await self.run_tool(call)
-        content = _encode({"error": outcome.value}) if outcome.failed else outcome.value
+        content = _encode({"error": outcome.value}).decode() if outcome.failed else outcome.value
         return Message(role="tool", content=content, tool_call_id=call.id)
 
     async def run_tool(self, call: ToolCall) -> ToolOutcome:
@@ -151,12 +150,12 @@ class ToolLoop:
                     count=self.refused[tool.name],
                 )
                 raise ToolError("This action is not permitted.")
-            return _encode(await self._produce(value))
+            return _encode(await self._produce(value)).decode()
         encoded = _encode(value)
         if len(encoded) > MAX_RESULT_BYTES:
             msg = "The result is too large: ask for less."
             raise ToolError(msg)
-        return encoded
+        return encoded.decode()
 
     async def _produce(self, action: Action) -> dict[str, Any]:
         """Hand the action on; what the model is told of it."""
@@ -187,5 +186,5 @@ def specs_of(tools: Mapping[str, Tool]) -> tuple[ToolSpec, ...]:
     )
 
 
-def _encode(value: object) -> str:
-    return orjson.dumps(value, default=to_json).decode()
+def _encode(value: object) -> bytes:
+    return orjson.dumps(value, default=to_json)
