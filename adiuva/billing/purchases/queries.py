@@ -15,6 +15,7 @@ from adiuva.billing.purchases.models import (
     RefundLine,
     RefundOrder,
     Revenue,
+    UnmadeRefund,
 )
 from adiuva.billing.shares import Shares
 from adiuva.database import Connection
@@ -333,6 +334,23 @@ async def finish_refund(conn: Connection, refund_id: UUID, *, stripe_refund_id: 
         stripe_refund_id,
         fault,
     )
+
+
+async def list_unmade_refunds(conn: Connection, limit: int) -> list[UnmadeRefund]:
+    """Refunds that were ordered and are still to be made, or that Stripe has refused."""
+    rows = await conn.fetch(
+        """
+        SELECT
+            refunds.created_at, refunds.state, refunds.amount_cents, purchases.plugin_id, users.email AS buyer,
+            refunds.fault
+        FROM refunds
+        JOIN purchases ON purchases.id = refunds.purchase_id
+        LEFT JOIN users ON users.id = purchases.user_id
+        WHERE refunds.state <> 'done' ORDER BY refunds.created_at LIMIT $1
+        """,
+        limit,
+    )
+    return [UnmadeRefund(**row) for row in rows]
 
 
 async def list_earnings(conn: Connection, *, developer_id: UUID, period: Period, stub: bool) -> list[PluginEarnings]:
