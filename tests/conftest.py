@@ -1,3 +1,9 @@
 """What all tests share."""
 
-pytest_plugins = ["adiuva.testing.postgres", "adiuva.testing.redis", "adiuva.testing.s3", "adiuva.testing.serving"]
+pytest_plugins = [
+    "adiuva.testing.postgres",
+    "adiuva.testing.redis",
+    "adiuva.testing.s3",
+    "adiuva.testing.serving",
+    "tests.distributions",
+]

@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from adiuva.testing.serving import Served
+from tests.distributions import put_distribution
 
 ADIUVA = str(Path(sys.executable).parent / "adiuva")
 PASSWORD = "correct horse battery"
@@ -49,11 +50,8 @@ def test_agents_are_listed_with_their_tools_and_nothing_is_written(tmp_path: Pat
 
 
 def test_a_broken_plugin_is_told_and_the_others_are_listed(tmp_path: Path) -> None:
-    (tmp_path / "broken_garden.py").write_text("import no_such_module_at_all\n")
-    info = tmp_path / "broken_garden-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken-garden\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[adiuva]\ngarden = broken_garden\n")
+    source = "import no_such_module_at_all\n"
+    put_distribution(tmp_path, "broken-garden", module="broken_garden", source=source, entries="garden = broken_garden")
     listed = run("agents", PYTHONPATH=str(tmp_path))
     assert listed.returncode == 0
     assert "task_agent" in listed.stdout
@@ -61,11 +59,8 @@ def test_a_broken_plugin_is_told_and_the_others_are_listed(tmp_path: Path) -> No
 
 
 def test_plugins_are_listed_with_what_they_bring_and_may_do_and_what_is_wrong_with_the_others(tmp_path: Path) -> None:
-    (tmp_path / "slow_garden.py").write_text("import time\ntime.sleep(60)\n")
-    info = tmp_path / "slow_garden-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: slow-garden\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[adiuva]\ngarden = slow_garden\n")
+    source = "import time\ntime.sleep(60)\n"
+    put_distribution(tmp_path, "slow-garden", module="slow_garden", source=source, entries="garden = slow_garden")
     listed = run("plugins", PYTHONPATH=str(tmp_path), PLUGIN_LOAD_SECONDS="2", BLOCKED_PLUGINS="note")
     assert listed.returncode == 0
     assert "task 0.1.0\n  agents: task_agent\n" in listed.stdout

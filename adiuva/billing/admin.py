@@ -89,6 +89,23 @@ def refund(email: str, plugin: str, cents: int | None) -> None:
 
 
 @billing.command()
+def refunds() -> None:
+    """List the refunds that were ordered and are not made: due, or refused by Stripe."""
+    from adiuva.billing.purchases import queries
+    from adiuva.database import run_on
+
+    unmade = run_on(Settings.load(), lambda conn: queries.list_unmade_refunds(conn, _SHOWN))
+    for line in unmade:
+        about = f"  {line.fault}" if line.fault else ""
+        click.echo(
+            f"{line.created_at:%Y-%m-%d}  {line.state:<7}  {line.amount_cents:>7} cents  {line.plugin_id or '-'}"
+            f"  {line.buyer or 'nobody any more'}{about}"
+        )
+    if not unmade:
+        click.echo("All refunds have been made.")
+
+
+@billing.command()
 @click.option("--retry", is_flag=True, help="Try those anew that were given up, instead of listing them.")
 def transfers(*, retry: bool) -> None:
     """List authors' shares that have not moved: held until the author's account takes them, or refused by Stripe."""

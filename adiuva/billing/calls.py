@@ -45,9 +45,8 @@ class Calls:
             await self._use_up(name, call.key_number)
             raise
         except UncertainError as error:
-            if (
-                error.replayed
-            ):  # the first call with this key has ended; if it has made something, the next try finds it
+            if error.replayed:
+                # The first call with this key has ended; if it has made something, the next try finds it.
                 await self._use_up(name, call.key_number)
             raise
 

@@ -48,6 +48,12 @@ class Customers:
             raise NotFoundError
         return customer.stripe_customer_id or await self._make(customer)
 
+    async def known(self, user_id: UUID) -> str | None:
+        """The id of a user's customer; None where there is none, or not yet."""
+        async with self._database.acquire() as conn:
+            customer = await queries.find_customer_of_user(conn, user_id)
+        return customer.stripe_customer_id if customer else None
+
     async def with_one(self, user_id: UUID, email: str, work: Callable[[str], Awaitable[T]]) -> T:
         """What ``work`` does with a user's customer; where Stripe does not know that one any more, with a new one.
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -11,18 +11,14 @@ from adiuva.billing.customers import Customers
 from adiuva.billing.events.inbox import Inbox
 from adiuva.billing.payouts.accounts import Accounts
 from adiuva.billing.payouts.transfers import Transfers
-from adiuva.billing.purchases import queries as purchase_queries
 from adiuva.billing.purchases.orders import Orders
 from adiuva.billing.purchases.refunds import Refunds
 from adiuva.billing.subscriptions.following import Following
-from adiuva.database import Database
 
 log = structlog.get_logger(__name__)
 
 ROUND_SECONDS: Final = 5.0
-RECONCILE_ROUNDS: Final = 180  # a quarter of an hour
-AT_ONCE: Final = 50
-LOOK_AGAIN: Final = timedelta(minutes=5)
+RECONCILE_SECONDS: Final = 900.0
 
 
 class Housekeeper:
@@ -31,7 +27,6 @@ class Housekeeper:
     def __init__(
         self,
         *,
-        database: Database,
         customers: Customers,
         following: Following,
         inbox: Inbox,
@@ -42,7 +37,6 @@ class Housekeeper:
         soon: asyncio.Event,
     ) -> None:
         """``soon`` calls for the next round at once."""
-        self._database = database
         self._customers = customers
         self._following = following
         self._inbox = inbox
@@ -50,23 +44,27 @@ class Housekeeper:
         self._refunds = refunds
         self._transfers = transfers
         self._accounts = accounts
-        self._loop_task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._soon = soon
 
     async def start(self) -> None:
         """Begin the rounds."""
-        self._loop_task = asyncio.create_task(self._loop(), name="billing: housekeeping")
+        self._tasks = [
+            asyncio.create_task(self._tidy_now_and_then(), name="billing: housekeeping"),
+            asyncio.create_task(self._reconcile_now_and_then(), name="billing: reconciling"),
+        ]
 
     async def stop(self) -> None:
         """End; what is left is done after the next start."""
-        if self._loop_task is not None:
-            self._loop_task.cancel()
-            await asyncio.wait([self._loop_task])
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
 
     async def tidy(self) -> None:
         """One round."""
         await _try(self._customers.clear)
-        await _try(self.resume_orders)
+        await _try(lambda: _all(self._orders.run_due))
         await _try(lambda: _all(self._refunds.run_due))
         await _try(lambda: _all(self._transfers.run_due))
 
@@ -76,28 +74,19 @@ class Housekeeper:
         await _try(self._accounts.refresh)
         await _try(self._inbox.prune)
 
-    async def resume_orders(self) -> None:
-        """See what has become of payments that nobody waits for any more."""
-        async with self._database.acquire() as conn:
-            stale = await purchase_queries.list_stale(conn, AT_ONCE)
-        for order in stale:
-            async with self._database.acquire() as conn:
-                await purchase_queries.check_later(conn, order.id, LOOK_AGAIN)
-            await self._orders.resume(order)
-
-    async def _loop(self) -> None:
-        rounds = 0
+    async def _tidy_now_and_then(self) -> None:
         while True:
+            self._soon.clear()  # before the round: what is called for while it runs may have come too late for it
             await self.tidy()
-            if rounds % RECONCILE_ROUNDS == 0:
-                await self.reconcile()
-            rounds += 1
-            self._soon.clear()
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(ROUND_SECONDS):
                     await self._soon.wait()
-            except TimeoutError:
-                continue
+
+    async def _reconcile_now_and_then(self) -> None:
+        """Beside the rounds, since it asks Stripe about every customer, one after another."""
+        while True:
+            await self.reconcile()
+            await asyncio.sleep(RECONCILE_SECONDS)
 
 
 async def _all(run_due: Callable[[], Awaitable[int]]) -> None:

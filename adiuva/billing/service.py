@@ -64,7 +64,6 @@ class Billing:
         self.housekeeper = None
         if customers and orders and transfers and refunds:
             self.housekeeper = Housekeeper(
-                database=database,
                 customers=customers,
                 following=self.following,
                 inbox=self.inbox,
@@ -85,6 +84,7 @@ class Billing:
         """End, after payments that are under way."""
         await self.purchases.stop()
         await self.subscriptions.stop()
+        await self.accounts.stop()
         if self.housekeeper:
             await self.housekeeper.stop()
         await self.inbox.stop()

@@ -1,19 +1,17 @@
 """One request on a socket: its events become frames, and the client's answers to tool calls find their way back."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any
 
 import orjson
 
 from adiuva.chat.frames import ActionFrame, ToolCallFrame
-from adiuva.chat.messages import ActionProduced, ChatJob, TextProduced, ToolCallRequested
+from adiuva.chat.messages import MAX_RESULT_BYTES, ActionProduced, ChatJob, TextProduced, ToolCallRequested
 from adiuva.chat.outgoing import Outgoing, clean_result
 from adiuva.chat.service import Chat, session_result, wire_result
 from adiuva.runtime import Session
 from adiuva.web import wire
 from adiuva.web.access import Principal
-
-MAX_RESULT_BYTES: Final = 256 * 1024
 
 
 class Exchange:

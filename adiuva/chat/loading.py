@@ -3,7 +3,7 @@
 import inspect
 import re
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
@@ -157,27 +157,16 @@ class _Loader:
             self._manager.unregister(module)
             self.blocked.append(entry.name)
             return
-        if manifest and any(plugin.manifest and plugin.manifest.id == manifest.id for plugin in self.plugins):
-            raise _RefusedError(f"the plugin id {manifest.id!r} is taken")
+        there = self.plugins
+        if manifest:
+            _require_free("plugin id", [manifest.id], [other.manifest.id for other in there if other.manifest])
         agents = _checked_agents(self._call(module, "adiuva_agents"))
-        taken = [agent.name for plugin in self.plugins for agent in plugin.agents]
-        for agent in agents:
-            if agent.name in taken:
-                raise _RefusedError(f"the agent name {agent.name!r} is taken")
-            taken.append(agent.name)
+        _require_free("agent name", _names(agents), [name for other in there for name in _names(other.agents)])
         templates = _checked_templates(self._call(module, "adiuva_templates"), agents)
-        ids = [template.id for plugin in self.plugins for template in plugin.templates]
-        ids += [template.id for template in BUILT_IN]
-        for template in templates:
-            if template.id in ids:
-                raise _RefusedError(f"the template id {template.id!r} is taken")
-            ids.append(template.id)
+        ids = [template.id for known in (BUILT_IN, *(other.templates for other in there)) for template in known]
+        _require_free("template id", [template.id for template in templates], ids)
         observers = _checked_observers(self._call(module, "adiuva_action_observers"))
-        watching = [observer.name for plugin in self.plugins for observer in plugin.observers]
-        for observer in observers:
-            if observer.name in watching:
-                raise _RefusedError(f"the observer name {observer.name!r} is taken")
-            watching.append(observer.name)
+        _require_free("observer name", _names(observers), [name for other in there for name in _names(other.observers)])
         self.plugins.append(
             LoadedPlugin(
                 name=entry.name,
@@ -201,48 +190,59 @@ class _Loader:
         return answers[0]
 
 
+def _require_free(what: str, names: Iterable[str], taken: Iterable[str]) -> None:
+    """Refuse a name that another plugin has, or that is given twice."""
+    seen = set(taken)
+    for name in names:
+        if name in seen:
+            raise _RefusedError(f"the {what} {name!r} is taken")
+        seen.add(name)
+
+
+def _names(items: Iterable[Agent | ActionObserver]) -> list[str]:
+    return [item.name for item in items]
+
+
 def _checked_manifest(answer: Any) -> PluginManifest | None:
     if answer is not None and not isinstance(answer, PluginManifest):
         raise _RefusedError(f"adiuva_plugin returned {type(answer).__name__}, not a PluginManifest")
     return answer
 
 
-def _checked_agents(answer: Any) -> tuple[Agent, ...]:
+def _listed(hook: str, answer: Any, kind: type[T], plural: str) -> tuple[T, ...]:
+    """What a hook that gives a list has given; nothing where it is not implemented."""
     if answer is None:
         return ()
     if not isinstance(answer, list | tuple):
-        raise _RefusedError(f"adiuva_agents returned {type(answer).__name__}, not a list of agents")
-    for agent in answer:
-        _check_agent(agent)
+        raise _RefusedError(f"{hook} returned {type(answer).__name__}, not a list of {plural}")
+    for item in answer:
+        if not isinstance(item, kind):
+            raise _RefusedError(f"{hook} returned a list with {type(item).__name__}, which is no {kind.__name__}")
     return tuple(answer)
 
 
-def _checked_templates(answer: Any, agents: Collection[Agent]) -> tuple[PromptTemplate, ...]:
-    if answer is None:
-        return ()
-    if not isinstance(answer, list | tuple):
-        raise _RefusedError(f"adiuva_templates returned {type(answer).__name__}, not a list of templates")
-    names = {agent.name for agent in agents}
-    for template in answer:
-        if not isinstance(template, PromptTemplate):
-            raise _RefusedError(
-                f"adiuva_templates returned a list with {type(template).__name__}, which is no PromptTemplate"
-            )
+def _checked_agents(answer: Any) -> tuple[Agent, ...]:
+    for item in answer if isinstance(answer, list | tuple) else ():
+        if isinstance(item, type) and issubclass(item, Agent):
+            raise _RefusedError(f"adiuva_agents returned the class {item.__name__}; return {item.__name__}()")
+    agents = _listed("adiuva_agents", answer, Agent, "agents")
+    for agent in agents:
+        _check_agent(agent)
+    return agents
+
+
+def _checked_templates(answer: Any, agents: Iterable[Agent]) -> tuple[PromptTemplate, ...]:
+    templates = _listed("adiuva_templates", answer, PromptTemplate, "templates")
+    names = _names(agents)
+    for template in templates:
         if template.agent not in names:
             raise _RefusedError(f"the template {template.id!r} is for {template.agent!r}, no agent of this module")
-    return tuple(answer)
+    return templates
 
 
 def _checked_observers(answer: Any) -> tuple[ActionObserver, ...]:
-    if answer is None:
-        return ()
-    if not isinstance(answer, list | tuple):
-        raise _RefusedError(f"adiuva_action_observers returned {type(answer).__name__}, not a list of observers")
-    for observer in answer:
-        if not isinstance(observer, ActionObserver):
-            raise _RefusedError(
-                f"adiuva_action_observers returned a list with {type(observer).__name__}, which is no ActionObserver"
-            )
+    observers = _listed("adiuva_action_observers", answer, ActionObserver, "observers")
+    for observer in observers:
         name = getattr(observer, "name", None)
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise _RefusedError(f"the observer name {name!r} must be like 'garden_diary', 64 characters at most")
@@ -250,14 +250,10 @@ def _checked_observers(answer: Any) -> tuple[ActionObserver, ...]:
             raise _RefusedError(f"{type(observer).__name__}.observe must be async")
         if isinstance(observer.batch_seconds, bool) or not isinstance(observer.batch_seconds, int | float):
             raise _RefusedError(f"{type(observer).__name__}.batch_seconds must be a number of seconds")
-    return tuple(answer)
+    return observers
 
 
-def _check_agent(agent: Any) -> None:
-    if isinstance(agent, type) and issubclass(agent, Agent):
-        raise _RefusedError(f"adiuva_agents returned the class {agent.__name__}; return {agent.__name__}()")
-    if not isinstance(agent, Agent):
-        raise _RefusedError(f"adiuva_agents returned a list with {type(agent).__name__}, which is no Agent")
+def _check_agent(agent: Agent) -> None:
     for text in ("name", "description", "instructions"):
         value = getattr(agent, text, None)
         if not isinstance(value, str) or not value.strip():

@@ -1,7 +1,7 @@
 """What the chat's actors say to each other. Data only: no callbacks, no sockets, so that any transport can carry it."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from uuid import UUID
 
 from attrs import field, frozen
@@ -61,6 +61,10 @@ class AgentJob:
     stream: bool = False
     client_tools: bool = False
     call: ToolCall | None = None  # run this, and ask no model
+
+
+MAX_RESULT_BYTES: Final = 256 * 1024
+"""Of a tool's result as JSON, wherever the tool runs."""
 
 
 @frozen(kw_only=True)

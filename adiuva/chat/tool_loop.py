@@ -11,7 +11,7 @@ from attrs import define, field
 
 from adiuva import clock
 from adiuva.chat.client_tools import ClientTools
-from adiuva.chat.messages import ProducedAction, ToolOutcome
+from adiuva.chat.messages import MAX_RESULT_BYTES, ProducedAction, ToolOutcome
 from adiuva.chat.rights import Rights, permission_of
 from adiuva.errors import LlmUnavailableError
 from adiuva.llm.protocol import Message, Model, ModelCall, ModelTurn, OnText, ToolCall, ToolSpec, Usage
@@ -22,7 +22,6 @@ from adiuva.web import wire
 log = structlog.get_logger(__name__)
 
 MAX_TURNS = 5
-MAX_RESULT_BYTES = 256 * 1024
 MAX_RESPONSE_CHARACTERS = 1024 * 1024  # several times what models give at most
 BETWEEN_TURNS = "\n\n"
 GAVE_UP = f"I stopped here: this took more than {MAX_TURNS} steps."
@@ -108,7 +107,7 @@ class ToolLoop:
 
     async def _run_tool(self, call: ToolCall) -> Message:
         outcome = await self.run_tool(call)
-        content = _encode({"error": outcome.value}) if outcome.failed else outcome.value
+        content = _encode({"error": outcome.value}).decode() if outcome.failed else outcome.value
         return Message(role="tool", content=content, tool_call_id=call.id)
 
     async def run_tool(self, call: ToolCall) -> ToolOutcome:
@@ -153,12 +152,12 @@ class ToolLoop:
                     count=self.refused[tool.name],
                 )
                 raise ToolError("This action is not permitted.")
-            return _encode(await self._produce(value))
+            return _encode(await self._produce(value)).decode()
         encoded = _encode(value)
         if len(encoded) > MAX_RESULT_BYTES:
             msg = "The result is too large: ask for less."
             raise ToolError(msg)
-        return encoded
+        return encoded.decode()
 
     async def _produce(self, action: Action) -> dict[str, Any]:
         """Hand the action on; what the model is told of it."""
@@ -196,5 +195,5 @@ def _require_shallow(arguments: dict[str, Any]) -> None:
         raise ToolArgumentsError("The arguments are nested too deeply.") from None
 
 
-def _encode(value: object) -> str:
-    return wire.dump_free(value, to_json).decode()
+def _encode(value: object) -> bytes:
+    return wire.dump_free(value, to_json)

@@ -21,6 +21,7 @@ import orjson
 import structlog
 from attrs import define, field
 
+from adiuva.chat.messages import MAX_RESULT_BYTES
 from adiuva.chat.registry import FIRST_PARTY, AgentRegistry, LoadedPlugin
 from adiuva.chat.rights import Rights
 from adiuva.kit.report import Level
@@ -36,7 +37,6 @@ MEMORY: Final = 2 * 2**30
 SLOW_LOAD_SECONDS: Final = 1.0
 BLOCKING_SECONDS: Final = 0.1
 CALL_SECONDS: Final = 5.0
-MAX_RESULT_BYTES: Final = 256 * 1024
 KINDS: Final = ("tasks", "projects", "notes", "checkpoints", "comments", "task_comments")
 ODD_LISTS: Final[tuple[Any, ...]] = (
     [{"id": "sample", "title": "Sample", "name": "Sample", "content": "Sample", "status": "todo"}],
@@ -198,11 +198,7 @@ async def _try_agent(agent: Agent, manifest: PluginManifest | None, watch: Watch
             for name, tool in agent.tools().items():
                 for ctx, arguments in _situations(tool, http):
                     await _try_tool(agent, tool, ctx, arguments, findings)
-                    if any(
-                        found["where"] == f"{agent.name}.{name}"
-                        for found in findings.items
-                        if found["level"] == "error"
-                    ):
+                    if findings.has_error(f"{agent.name}.{name}"):
                         break
     data = dict.fromkeys(KINDS, ODD_LISTS[0])
     with watch.armed():

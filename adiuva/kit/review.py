@@ -3,7 +3,6 @@
 It runs the package's code, so it is no work of the server's: who runs the command decides where.
 """
 
-import asyncio
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -11,17 +10,13 @@ from typing import Final
 import attrs
 import orjson
 
-from adiuva.blobs.build import build_blob_store
-from adiuva.blobs.checksums import verified
 from adiuva.database import run_on
-from adiuva.errors import NotFoundError
 from adiuva.kit.check import check_package
 from adiuva.kit.report import Finding, Report
 from adiuva.marketplace.packages import queries
+from adiuva.marketplace.packages.fetch import fetch_package
 from adiuva.marketplace.packages.models import Submitted
-from adiuva.marketplace.packages.wheels import file_name
 from adiuva.settings import Settings
-from adiuva.storage.models import Blob
 
 _MANIFEST: Final = "manifest"
 
@@ -33,28 +28,16 @@ def check_submitted(plugin_id: str, settings: Settings, *, seconds: float) -> Re
         NotFoundError: there is no package of such a plugin.
         KitError: it is an archive of another kind.
     """
-    blob = run_on(settings, lambda conn: queries.find_newest(conn, plugin_id))
-    submitted = run_on(settings, lambda conn: queries.find_submitted(conn, plugin_id))
-    if blob is None or submitted is None:
-        raise NotFoundError(f"There is no package of a plugin {plugin_id}.")
-    data = asyncio.run(_read(settings, blob))
+    fetched = fetch_package(settings, plugin_id)
+    submitted = fetched.submitted
     with tempfile.TemporaryDirectory(prefix="adiuva-review-") as folder:
-        package = Path(folder) / file_name(data, f"{plugin_id}.zip")
-        package.write_bytes(data)
+        package = Path(folder) / fetched.file_name
+        package.write_bytes(fetched.data)
         report = check_package(package, seconds=seconds)
     report = attrs.evolve(report, findings=(*report.findings, *_differences(report, plugin_id, submitted)))
     kept = orjson.dumps(report.as_json()).decode()
-    run_on(settings, lambda conn: queries.save_report(conn, plugin_id, blob.checksum, kept))
+    run_on(settings, lambda conn: queries.save_report(conn, plugin_id, submitted.package.checksum, kept))
     return report
-
-
-async def _read(settings: Settings, blob: Blob) -> bytes:
-    blobs = build_blob_store(settings)
-    try:
-        async with blobs.get(blob.key) as chunks:
-            return b"".join([chunk async for chunk in verified(chunks, blob.checksum)])
-    finally:
-        await blobs.close()
 
 
 def _differences(report: Report, plugin_id: str, submitted: Submitted) -> list[Finding]:

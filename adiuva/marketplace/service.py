@@ -143,6 +143,7 @@ class Marketplace:
         """
 
         async def work(conn: Connection) -> None:
+            await held(conn, plugin_id)
             if not await queries.delete_installation(conn, user_id=principal.user_id, plugin_id=plugin_id):
                 raise NotFoundError
 
@@ -225,7 +226,11 @@ async def held(conn: Connection, plugin_id: str) -> Held:
 
 
 async def remove_refunded(conn: Connection, user_id: UUID, plugin_id: str) -> None:
-    """What billing calls once a user has got all the money for a plugin back: it is no longer the user's."""
+    """What billing calls once a user has got all the money for a plugin back: it is no longer the user's.
+
+    The plugin is locked by a statement of its own, so that the next one sees what was installed in the meantime.
+    """
+    await queries.lock_plugin(conn, plugin_id)
     await queries.delete_installation(conn, user_id=user_id, plugin_id=plugin_id)
 
 

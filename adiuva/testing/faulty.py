@@ -1,9 +1,9 @@
 """An HTTP server in the test process that can be told to fail: the doubles of outside services are built on it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Literal, Self
+from typing import Literal, Self, TypeVar
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -11,6 +11,17 @@ from attrs import define, field
 
 Mode = Literal["well", "failing", "hanging", "dropping"]
 """How it answers: as it should; with 503; never; by breaking off the connection."""
+
+
+Answer = TypeVar("Answer")
+
+
+def app_of(routes: Iterable[tuple[str, str, Answer]], checked: Callable[[Answer], Handler]) -> web.Application:
+    """An application of these methods, paths and what answers them, which ``checked`` makes a handler of."""
+    app = web.Application(client_max_size=64 * 2**20)
+    for method, path, answer in routes:
+        app.router.add_route(method, path, checked(answer))
+    return app
 
 
 @define

@@ -7,13 +7,14 @@ renamed repositories, and its errors.
 import hashlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import orjson
 from aiohttp import hdrs, web
 from attrs import define, field, frozen
 from yarl import URL
+
+from adiuva.testing.listening import Listening
 
 TOKEN = "github_pat_for_tests"
 REPOSITORY = "octo/hello"
@@ -48,7 +49,7 @@ def issue(number: int, title: str = "", **fields: Any) -> dict[str, Any]:
 
 
 @define(kw_only=True)
-class GitHubDouble:
+class GitHubDouble(Listening):
     """``async with GitHubDouble() as github``: serves the repository `REPOSITORY` at ``github.url``."""
 
     issues: dict[int, dict[str, Any]] = field(factory=dict)
@@ -60,19 +61,18 @@ class GitHubDouble:
     without_issues: set[str] = field(factory=set)
     respond: Callable[[web.Request], Awaitable[web.StreamResponse | None]] | None = None  # in place of all else
     seen: list[Seen] = field(factory=list, init=False)
-    _runner: web.AppRunner = field(init=False)
 
     @property
     def url(self) -> str:
         """What the setting ``base_url`` is set to."""
-        host, port = self._runner.addresses[0][:2]
-        return f"http://{host}:{port}"
+        return self.address
 
     def add(self, *issues: dict[str, Any]) -> None:
         """Add issues to the repository."""
         self.issues |= {each["number"]: each for each in issues}
 
-    async def __aenter__(self) -> Self:
+    def make_app(self) -> web.Application:
+        """The calls of the API."""
         app = web.Application(middlewares=[self._front])
         base = "/repos/{owner}/{name}/issues"
         app.router.add_get(base, self._list)
@@ -80,15 +80,7 @@ class GitHubDouble:
         app.router.add_patch(base + "/{number}", self._patch)
         app.router.add_get(base + "/{number}/comments", self._list_comments)
         app.router.add_post(base + "/{number}/comments", self._comment)
-        self._runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._runner.cleanup()
+        return app
 
     # what holds for every request
 

@@ -4,13 +4,14 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import orjson
 from aiohttp import web
 from attrs import define, field, frozen
 
 from adiuva.llm.protocol import ToolCall, Usage
+from adiuva.testing.listening import Listening
 
 USAGE = Usage(prompt_tokens=11, completion_tokens=5)
 Ending = Literal["whole", "cut", "drop", "hang"]
@@ -78,19 +79,19 @@ class Request:
 
 
 @define(kw_only=True)
-class OpenAIDouble:
+class OpenAIDouble(Listening):
     """``async with OpenAIDouble() as double``: answers ``POST {base_url}/chat/completions``.
 
     Answers come from ``script`` in turn; once that is empty, from ``respond`` if there is one, else they are 400.
     """
 
+    notices_leaving = True  # which is how it knows that the caller has closed its connection
     respond: Callable[[dict[str, Any]], Reply] | None = None
     requests: list[Request] = field(factory=list, init=False)
     aborted: int = field(default=0, init=False)  # connections that the caller closed before the answer was whole
     _peers: set[object] = field(factory=set, init=False)
     _script: deque[Reply] = field(factory=deque, init=False)
     _changed: asyncio.Condition = field(factory=asyncio.Condition, init=False)
-    _runner: web.AppRunner = field(init=False)
     _stopping: bool = field(default=False, init=False)
 
     @property
@@ -105,8 +106,7 @@ class OpenAIDouble:
     @property
     def base_url(self) -> str:
         """What ``LLM_API_BASE`` is set to."""
-        host, port = self._runner.addresses[0][:2]
-        return f"http://{host}:{port}/v1"
+        return f"{self.address}/v1"
 
     async def wait_requests(self, count: int) -> None:
         """Wait until so many requests have come."""
@@ -118,20 +118,17 @@ class OpenAIDouble:
         async with asyncio.timeout(10), self._changed:
             await self._changed.wait_for(lambda: self.aborted >= count)
 
-    async def __aenter__(self) -> Self:
+    def make_app(self) -> web.Application:
+        """The one call."""
         app = web.Application(client_max_size=16 * 2**20)
         app.router.add_post("/v1/chat/completions", self._handle)
-        # The handler is cancelled when the caller closes its connection: that is how the double sees it.
-        self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1, access_log=None)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        return self
+        return app
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stopping = True
-        await self._runner.cleanup()
+        await super().__aexit__(kind, error, trace)
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         body = orjson.loads(await request.read())

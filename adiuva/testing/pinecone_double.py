@@ -12,7 +12,7 @@ import orjson
 from aiohttp import web
 from attrs import define, field
 
-from adiuva.testing.faulty import FaultyServer
+from adiuva.testing.faulty import FaultyServer, app_of
 
 API_KEY = "pcsk_double"
 API_VERSION = "2026-07"
@@ -47,17 +47,15 @@ class PineconeDouble:
         return FaultyServer(self._app)
 
     def _app(self) -> web.Application:
-        app = web.Application(client_max_size=64 * 2**20)
-        for method, path, answer in (
+        routes = (
             ("GET", "/indexes/{name}", self._describe),
             ("POST", "/describe_index_stats", self._stats),
             ("POST", "/vectors/upsert", self._upsert),
             ("POST", "/query", self._query),
             ("GET", "/vectors/fetch", self._fetch),
             ("POST", "/vectors/delete", self._delete),
-        ):
-            app.router.add_route(method, path, self._checked(answer))
-        return app
+        )
+        return app_of(routes, self._checked)
 
     def _checked(self, answer: Callable[[web.Request, bytes], Any]) -> Callable[[web.Request], Any]:
         async def handle(request: web.Request) -> web.Response:

@@ -12,7 +12,7 @@ from aiohttp import web
 from attrs import define, field
 from qdrant_client import AsyncQdrantClient, models
 
-from adiuva.testing.faulty import FaultyServer
+from adiuva.testing.faulty import FaultyServer, app_of
 
 API_KEY = "qdrant-double"
 
@@ -31,19 +31,17 @@ class QdrantDouble:
         return FaultyServer(self._app)
 
     def _app(self) -> web.Application:
-        app = web.Application(client_max_size=64 * 2**20)
-        for method, path, answer in (
-            ("GET", "/exists", self._exists),
-            ("GET", "", self._describe),
-            ("PUT", "", self._create),
-            ("PUT", "/index", self._index),
-            ("PUT", "/points", self._upsert),
-            ("POST", "/points", self._retrieve),
-            ("POST", "/points/query", self._query),
-            ("POST", "/points/delete", self._delete),
-        ):
-            app.router.add_route(method, "/collections/{name}" + path, self._checked(answer))
-        return app
+        routes = (
+            ("GET", "/collections/{name}/exists", self._exists),
+            ("GET", "/collections/{name}", self._describe),
+            ("PUT", "/collections/{name}", self._create),
+            ("PUT", "/collections/{name}/index", self._index),
+            ("PUT", "/collections/{name}/points", self._upsert),
+            ("POST", "/collections/{name}/points", self._retrieve),
+            ("POST", "/collections/{name}/points/query", self._query),
+            ("POST", "/collections/{name}/points/delete", self._delete),
+        )
+        return app_of(routes, self._checked)
 
     def _checked(self, answer: Callable[[str, Any], Awaitable[Any]]) -> Callable[[web.Request], Any]:
         async def handle(request: web.Request) -> web.Response:

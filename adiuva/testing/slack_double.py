@@ -3,12 +3,13 @@
 import asyncio
 from collections import deque
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import orjson
 from aiohttp import web
 from attrs import define, field, frozen
+
+from adiuva.testing.listening import Listening
 
 PATH = "/services/T0000/B0000/for-tests"
 
@@ -23,7 +24,7 @@ class Trouble:
 
 
 @define(kw_only=True)
-class SlackDouble:
+class SlackDouble(Listening):
     """``async with SlackDouble() as slack``: takes messages at ``slack.webhook_url``, after all ``trouble`` in turn."""
 
     trouble: deque[Trouble] = field(factory=deque)
@@ -31,13 +32,11 @@ class SlackDouble:
     messages: list[str] = field(factory=list, init=False)  # that were taken
     asked: int = field(default=0, init=False)
     _changed: asyncio.Condition = field(factory=asyncio.Condition, init=False)
-    _runner: web.AppRunner = field(init=False)
 
     @property
     def webhook_url(self) -> str:
         """What the setting ``webhook_url`` is set to."""
-        host, port = self._runner.addresses[0][:2]
-        return f"http://{host}:{port}{PATH}"
+        return self.address + PATH
 
     async def wait_asked(self, count: int) -> None:
         """Wait until so many requests have been answered, or wait at the gate."""
@@ -49,18 +48,11 @@ class SlackDouble:
         async with asyncio.timeout(10), self._changed:
             await self._changed.wait_for(lambda: len(self.messages) >= count)
 
-    async def __aenter__(self) -> Self:
+    def make_app(self) -> web.Application:
+        """The webhooks."""
         app = web.Application()
         app.router.add_post("/services/{path:.*}", self._take)
-        self._runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._runner.cleanup()
+        return app
 
     async def _take(self, request: web.Request) -> web.StreamResponse:
         content = await request.read()

@@ -105,6 +105,20 @@ async def test_a_refund_is_ordered_made_once_and_takes_the_plugin_away(
     assert [action for action, _ in await audit(database)] == ["purchase.refund"] * 2
 
 
+async def test_a_refund_that_stripe_refuses_is_shown(client: Client, stripe: StripeDouble, run: Run) -> None:
+    """It was paid back in the dashboard, and nobody knows here yet."""
+    ada = await bought(client, stripe)
+    assert (await run("billing", "refunds")).output == "All refunds have been made.\n"
+    stripe.refund(stripe.store.all("payment_intent")[0]["id"])
+    await run("billing", "refund", ada.email, "slack-notifier", "--cents", "100")
+    housekeeper = billing_of(client).housekeeper
+    assert housekeeper is not None
+    async with asyncio.timeout(20):
+        while "refused" not in (shown := (await run("billing", "refunds")).output):
+            await housekeeper.tidy()
+    assert shown.endswith("refused      100 cents  slack-notifier  ada@example.com  charge_already_refunded\n")
+
+
 async def test_shares_that_have_not_moved_are_shown(
     client: Client, stripe: StripeDouble, database: Database, run: Run
 ) -> None:

@@ -24,7 +24,7 @@ from adiuva.testing.stripe_double import subscribing as at_stripe
 from adiuva.testing.stripe_double.calls import shown
 from adiuva.testing.stripe_double.webhooks import signature
 from tests.billing.conftest import Client, User, send
-from tests.billing.money import Sale, add_card, assert_exact, make_author, make_sale
+from tests.billing.money import Sale, add_card, assert_exact, make_author, make_sale, make_user
 
 CALLS = {
     "customers": r"/v1/customers",
@@ -325,3 +325,100 @@ async def test_orders_that_nobody_waits_for_are_looked_after(
     await finish(billing, database, stripe)
     async with database.acquire() as conn:
         await assert_exact(conn, stripe, sale)
+
+
+async def test_an_order_that_cannot_be_looked_after_holds_up_no_other(
+    billing: Billing, database: Database, stripe: StripeDouble
+) -> None:
+    async with database.acquire() as conn:
+        author = await make_author(conn, stripe)
+        sales = [await make_sale(conn, author, random.Random(number)) for number in range(7)]
+    for sale in sales:
+        await no_card(billing, sale)
+    for session in stripe.store.all("checkout.session"):
+        stripe.pay(session["id"])
+    stripe.webhooks.pending.clear()
+    await hurry(database)
+    stripe.fail(r"/v1/checkout/sessions/.*", method="GET", kind="fail")
+    assert billing.housekeeper is not None
+    await billing.housekeeper.tidy()
+    async with database.acquire() as conn:
+        assert await conn.fetchval("SELECT count(*) FROM purchases WHERE state = 'paid'") == 6
+        await conn.execute("UPDATE purchases SET check_at = now() WHERE state = 'pending'")
+    await billing.housekeeper.tidy()
+    async with database.acquire() as conn:
+        assert await conn.fetchval("SELECT count(*) FROM purchases WHERE state = 'paid'") == 7
+
+
+async def test_looking_after_an_order_makes_no_customer(
+    billing: Billing, database: Database, stripe: StripeDouble
+) -> None:
+    """The one who was to be charged is not known any more: then nothing was."""
+    async with database.acquire() as conn:
+        sale = await make_sale(conn, await make_author(conn, stripe), random.Random(1))
+        await conn.execute(
+            """
+            INSERT INTO purchases (id, user_id, plugin_id, amount_cents, currency, stub, way, stripe_payment_method_id)
+            VALUES ($1, $2, $3, 499, 'eur', false, 'card', 'pm_1')
+            """,
+            new_id(),
+            sale.buyer.user_id,
+            sale.offer.plugin_id,
+        )
+    assert billing.housekeeper is not None
+    await billing.housekeeper.tidy()
+    assert stripe.store.all("customer") == []
+    async with database.acquire() as conn:
+        assert await conn.fetchval("SELECT check_at > now() FROM purchases")
+
+
+async def test_a_refund_that_was_made_stays_made(billing: Billing, database: Database, stripe: StripeDouble) -> None:
+    async with database.acquire() as conn:
+        sale = await make_sale(conn, await make_author(conn, stripe), random.Random(1))
+    await no_card(billing, sale)
+    stripe.pay(stripe.store.all("checkout.session")[0]["id"])
+    await billing.purchases.buy(sale.buyer, sale.offer)
+    async with database.acquire() as conn:
+        refund_id = new_id()
+        await purchase_queries.order_refund(
+            conn, refund_id=refund_id, email=sale.buyer.email, plugin_id=sale.offer.plugin_id, amount_cents=1
+        )
+        await purchase_queries.finish_refund(conn, refund_id, stripe_refund_id="re_1", fault=None)
+        await purchase_queries.finish_refund(conn, refund_id, stripe_refund_id=None, fault="late news")
+        [refund] = await conn.fetch("SELECT state, stripe_refund_id, fault FROM refunds")
+        assert tuple(refund) == ("done", "re_1", None)
+
+
+async def test_what_is_called_for_during_a_round_is_done_in_the_next_one_which_comes_at_once(
+    billing: Billing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though Stripe leaves the comparison of all customers hanging."""
+    monkeypatch.setattr("adiuva.billing.housekeeping.ROUND_SECONDS", 3600.0)
+    keeper, again = billing.housekeeper, asyncio.Event()
+    assert keeper is not None
+    rounds = iter((keeper._soon.set, again.set))
+
+    async def round_() -> None:
+        next(rounds)()
+
+    monkeypatch.setattr(keeper, "tidy", round_)
+    monkeypatch.setattr(keeper, "reconcile", asyncio.Event().wait)
+    await keeper.start()
+    try:
+        async with asyncio.timeout(10):
+            await again.wait()
+    finally:
+        await keeper.stop()
+
+
+async def test_stopping_waits_for_an_account_that_is_being_made(
+    billing: Billing, database: Database, stripe: StripeDouble
+) -> None:
+    async with database.acquire() as conn:
+        author = await make_user(conn, "grace@example.com")
+    making = stripe.fail(r"/v1/accounts", late=0.3)
+    connecting = asyncio.create_task(billing.accounts.connect(author, "grace@example.com", "team"))
+    while not making.hits:
+        await asyncio.sleep(0.01)
+    await billing.stop()
+    assert (await connecting).state == "incomplete"

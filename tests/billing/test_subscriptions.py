@@ -179,6 +179,22 @@ async def test_what_was_read_before_canceling_does_not_undo_it(client: Client, s
     assert await ada.tier() == "free"
 
 
+async def test_another_subscription_bought_meanwhile_is_not_said_to_be_canceled(
+    client: Client, stripe: StripeDouble, database: Database
+) -> None:
+    ada = await User.register(client)
+    await ada.subscribe(stripe, "pro")
+    late = stripe.fail(r"/v1/subscriptions/.*", method="DELETE", late=0.5)
+    canceling = asyncio.create_task(ada.json("DELETE", "/billing/subscription"))
+    while not late.hits:
+        await asyncio.sleep(0.01)
+    async with database.acquire() as conn:
+        await conn.execute("UPDATE subscriptions SET stripe_subscription_id = 'sub_new', tier = 'team'")
+    found = await canceling
+    assert (found["tier"], found["status"]) == ("team", "active")
+    assert await ada.tier() == "team"
+
+
 async def test_an_answer_lost_at_canceling_is_healed(client: Client, stripe: StripeDouble) -> None:
     ada = await User.register(client)
     await ada.subscribe(stripe, "pro")

@@ -1,16 +1,20 @@
 """A server with a scripted model and two small agents, and a user of it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, Literal
 
+import attrs
+import orjson
 import pytest
 from aiohttp import ClientWebSocketResponse
 from aiohttp.test_utils import TestClient, TestServer
 from attrs import define, evolve, field
 
 from adiuva.app import create_app
+from adiuva.chat.frames import SERVER_FRAMES
 from adiuva.chat.registry import AgentRegistry
+from adiuva.chat.socket import ChatSocket
 from adiuva.llm.protocol import Model, ModelCall, ModelTurn, OnText
 from adiuva.sdk import Action, Agent, Context, ToolError, tool
 from adiuva.settings import Settings
@@ -115,6 +119,31 @@ class User:
 
     async def socket(self) -> ClientWebSocketResponse:
         return await self.client.ws_connect(f"{API}/chat/stream", headers=self.headers)
+
+
+def described() -> dict[str, list[set[str]]]:
+    """The fields of the server's frames, by type, as docs/websocket.md has them."""
+    fields: dict[str, list[set[str]]] = {}
+    for cls in SERVER_FRAMES:
+        by_name = attrs.fields_dict(cls)
+        fields.setdefault(str(by_name["type"].default), []).append(set(by_name))
+    return fields
+
+
+@pytest.fixture(autouse=True)
+def sent_as_described(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Whatever a socket sends in these tests is as it is described, also what is written by hand to be fast."""
+    send, fields, others = ChatSocket._send_bytes, described(), list[object]()
+
+    async def checked(socket: ChatSocket, frame: bytes) -> None:
+        sent = orjson.loads(frame)
+        if set(sent) not in fields.get(sent["type"], []):
+            others.append(sent)
+        await send(socket, frame)
+
+    monkeypatch.setattr(ChatSocket, "_send_bytes", checked)
+    yield
+    assert others == []
 
 
 @pytest.fixture

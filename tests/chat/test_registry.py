@@ -3,8 +3,7 @@
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from types import ModuleType
 
 import pytest
@@ -12,6 +11,7 @@ import structlog
 
 from adiuva.chat.registry import AgentRegistry
 from adiuva.sdk import Agent, Context, PluginManifest, tool
+from tests.distributions import PipInstall
 
 OURS = ("checkpoint_agent", "github_agent", "note_agent", "project_agent", "task_agent", "time_agent")
 OUR_PLUGINS = ["github-sync", "slack-notifier", "time-tracker"]
@@ -41,25 +41,17 @@ def adiuva_agents():
 
 
 @pytest.fixture
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+def install(pip_install: PipInstall) -> Install:
     """Installs a distribution of one module: ``install("garden", source)``."""
-    monkeypatch.syspath_prepend(tmp_path)
-    before = set(sys.modules)
 
     def install_one(
         name: str, source: str, *, distribution: str = "", version: str = "1.2.3", entries: str = ""
     ) -> None:
-        distribution = distribution or f"x-{name}"
-        (tmp_path / f"plugin_{name}.py").write_text(source)
-        info = tmp_path / f"{distribution.replace('-', '_')}-{version}.dist-info"
-        info.mkdir()
-        info.joinpath("METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
-        info.joinpath("entry_points.txt").write_text(f"[adiuva]\n{entries or f'{name} = plugin_{name}'}\n")
+        module = f"plugin_{name}"
+        entries = entries or f"{name} = {module}"
+        pip_install(distribution or f"x-{name}", module=module, source=source, entries=entries, version=version)
 
-    yield install_one
-    for name in set(sys.modules) - before:
-        if name.startswith("plugin_"):
-            del sys.modules[name]
+    return install_one
 
 
 def failures(registry: AgentRegistry) -> dict[str, str]:

@@ -107,6 +107,19 @@ def _native() -> bytes:
     return archive({"adiuva_garden/core.txt": b"\x7fELF\x02\x01\x01" + bytes(100)})
 
 
+def _beginning_late() -> bytes:
+    """Compiled code, packed so that its first byte comes out alone: many empty blocks follow it."""
+    name, content = b"adiuva_garden/core.txt", b"\x7fELF" + bytes(1000)
+    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    packed = packer.compress(content[:1]) + packer.flush(zlib.Z_SYNC_FLUSH)
+    packed += b"\x00\x00\x00\xff\xff" * 20_000
+    packed += packer.compress(content[1:]) + packer.flush()
+    about = struct.pack("<5H3L2H", 20, 0, 8, 0, 33, zlib.crc32(content), len(packed), len(content), len(name), 0)
+    file = b"PK\x03\x04" + about + name + packed
+    entry = b"PK\x01\x02" + struct.pack("<H", 20) + about + struct.pack("<3H2L", 0, 0, 0, 0, 0) + name
+    return file + entry + struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 1, 1, len(entry), len(file), 0)
+
+
 HOSTILE: dict[str, Callable[[], bytes]] = {
     "traversal": lambda: archive({"../../etc/cron.d/garden": b"x"}),
     "traversal inside": lambda: archive({"adiuva_garden/../../x.py": b"x"}),
@@ -136,6 +149,7 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "a device": lambda: archive({"adiuva_garden/aux.py": b"x"}),
     "compiled code": lambda: archive({"adiuva_garden/core.cpython-311-x86_64-linux-gnu.so": b"x"}),
     "compiled code under another name": _native,
+    "compiled code that begins late": _beginning_late,
     "something before it": lambda: b"#!/bin/sh\nexit\n" + archive(),
     "something behind it": lambda: archive() + b"PK",
     "no archive": lambda: b"x" * 1000,

@@ -28,7 +28,7 @@ def test_what_it_is_refused_for_is_said() -> None:
         "traversal": "leads out of", "a symbolic link": "no links", "a duplicate": "two entries of one name",
         "10,000 entries": "2000 entries", "a ratio over 50": "1/50", "an archive in it": "archives in it",
         "a lying size": "lies about its size", "an encrypted entry": "encrypted", "overlapping entries": "overlap",
-        "two names": "contradicts", "compiled code": "compiled",
+        "two names": "contradicts", "compiled code": "compiled", "compiled code that begins late": "compiled",
     }.items():  # fmt: skip
         with pytest.raises(RefusedError) as refused:
             inspect(HOSTILE[name]())

@@ -77,6 +77,7 @@ async def test_counters_are_right_after_any_of_30_interleavings_of_100_calls(cro
 async def test_100_parallel_installs_of_one_user_are_one_and_500_ratings_give_the_exact_mean(
     place: Place, author: Person, admin: Person
 ) -> None:
+    """MK9."""
     await publish(author, admin, price_cents=999)
     people = [person for _ in range(20) for person in await place.people(25)]
     answers = await asyncio.gather(*(people[0].post(f"{PLUGIN}/install") for _ in range(100)))

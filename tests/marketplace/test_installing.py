@@ -98,6 +98,35 @@ async def test_who_got_the_money_back_no_longer_has_it(
     assert (await user.plugin("garden-planner"))["installed"] is False
 
 
+async def test_who_gets_the_money_back_while_installing_does_not_have_it(
+    place: Place, author: Person, admin: Person, user: Person
+) -> None:
+    """The installation is written while the refund waits for the plugin, and is not seen by what began before it."""
+    from adiuva.marketplace import queries
+    from adiuva.marketplace.service import remove_refunded
+    from adiuva.web.keys import DATABASE
+
+    await publish(author, admin)
+    user_id = await place.value("SELECT id FROM users WHERE email = $1", user.email)
+    database = place.client.app[DATABASE]
+
+    async def refund() -> None:
+        async with database.acquire() as conn, conn.transaction():
+            await remove_refunded(conn, user_id, "garden-planner")
+
+    async with database.acquire() as conn, conn.transaction():
+        await queries.lock_plugin(conn, "garden-planner")
+        refunding = asyncio.create_task(refund())
+        waiting = (
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        while not await place.value(waiting):
+            await asyncio.sleep(0.01)
+        await queries.insert_installation(conn, user_id=user_id, plugin_id="garden-planner", accepted=None)
+    await refunding
+    assert (await user.plugin("garden-planner"))["installed"] is False
+
+
 async def test_earnings_are_the_authors(author: Person, admin: Person, user: Person, place: Place) -> None:
     await publish(author, admin, price_cents=999)
     await user.done("POST", INSTALL)

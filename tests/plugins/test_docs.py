@@ -2,18 +2,16 @@
 
 import json
 import re
-import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from adiuva.chat import loading, observers
 from adiuva.chat.registry import AgentRegistry
-from adiuva.sdk import hookspecs
 from adiuva.settings import Settings
 from adiuva.web import outbound
+from tests.distributions import PipInstall, install_project
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
@@ -22,18 +20,9 @@ MODULE, *_ = [code for language, code in BLOCKS if language == "python"]
 
 
 @pytest.fixture
-def weather(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def weather(pip_install: PipInstall) -> str:
     """The guide's distribution, as it is after ``pip install``; gives the name of its entry point."""
-    project = tomllib.loads(PYPROJECT)["project"]
-    ((entry, module),) = project["entry-points"][hookspecs.PROJECT].items()
-    (tmp_path / f"{module}.py").write_text(MODULE)
-    info = tmp_path / "adiuva_weather-1.0.0.dist-info"
-    info.mkdir()
-    info.joinpath("METADATA").write_text(f"Name: {project['name']}\nVersion: {project['version']}\n")
-    info.joinpath("entry_points.txt").write_text(f"[{hookspecs.PROJECT}]\n{entry} = {module}\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    yield entry
-    sys.modules.pop(module, None)
+    return install_project(pip_install, PYPROJECT, MODULE)
 
 
 def test_the_distribution_of_the_guide_is_found_and_loaded(weather: str) -> None:

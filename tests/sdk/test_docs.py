@@ -2,9 +2,6 @@
 
 import inspect
 import re
-import sys
-import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +9,7 @@ import pytest
 from adiuva import sdk
 from adiuva.chat.registry import AgentRegistry
 from adiuva.sdk import Permission, hookspecs
+from tests.distributions import PipInstall, install_project
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "agents.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
@@ -20,18 +18,9 @@ MODULE, *_ = [code for language, code in BLOCKS if language == "python"]
 
 
 @pytest.fixture
-def garden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def garden(pip_install: PipInstall) -> str:
     """The guide's distribution, as it is after ``pip install``; gives the name of its entry point."""
-    project = tomllib.loads(PYPROJECT)["project"]
-    ((entry, module),) = project["entry-points"][hookspecs.PROJECT].items()
-    (tmp_path / f"{module}.py").write_text(MODULE)
-    info = tmp_path / "adiuva_garden-0.1.0.dist-info"
-    info.mkdir()
-    info.joinpath("METADATA").write_text(f"Name: {project['name']}\nVersion: {project['version']}\n")
-    info.joinpath("entry_points.txt").write_text(f"[{hookspecs.PROJECT}]\n{entry} = {module}\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    yield entry
-    sys.modules.pop(module, None)
+    return install_project(pip_install, PYPROJECT, MODULE)
 
 
 def test_the_distribution_of_the_guide_is_found_and_loaded(garden: str) -> None:

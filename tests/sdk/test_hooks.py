@@ -12,9 +12,9 @@ import pytest
 
 from adiuva.chat.registry import AgentRegistry
 from adiuva.sdk import ActionObserver, Agent, PluginManifest, PromptTemplate, hookspecs
+from tests.distributions import PipInstall
 
-TESTS = Path(__file__).parents[1]
-PAGE = (TESTS.parent / "docs" / "hooks.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "hooks.md").read_text()
 HOOKS = {name: value for name, value in vars(hookspecs).items() if name.startswith("adiuva_")}
 ROWS = ("fires", "arguments", "several implementations", "since")
 
@@ -83,10 +83,60 @@ def test_a_page_that_is_wrong_is_found_out(hooks: dict[str, Any], page: str, fau
     assert fault in "\n".join(faults(hooks, page))
 
 
-def test_each_has_a_test_with_a_module_that_implements_it() -> None:
-    sources = "".join(path.read_text() for path in (TESTS / "chat").rglob("test_*.py"))
-    for name in HOOKS:
-        assert f"def {name}(" in sources, f"no test implements {name}"
+# What a module with all hooks gives, and where in `LoadedPlugin` it has to be found. A new hook belongs here.
+GIVES = {
+    "adiuva_agents": ("[It()]", "agents"),
+    "adiuva_plugin": ('PluginManifest(id="it")', "manifest"),
+    "adiuva_templates": ('[PromptTemplate(id="tpl_it", agent="it_agent", text="{{message}}")]', "templates"),
+    "adiuva_action_observers": ("[Watcher()]", "observers"),
+}
+ALL_HOOKS = """
+from adiuva.sdk import *
+
+called, given = [], {}
+
+class It(Agent):
+    name = "it_agent"
+    description = "Does it."
+    instructions = "Do it."
+
+class Watcher(ActionObserver):
+    name = "watcher"
+
+    async def observe(self, actions, ctx):
+        pass
+"""
+
+
+def implementation(name: str) -> str:
+    """It takes exactly what the hook has, and notes that it was called, with what, and what it gave."""
+    arguments = list(inspect.signature(HOOKS[name]).parameters)
+    taken = ", ".join(f"{argument!r}: {argument}" for argument in arguments)
+    return f"""
+@hookimpl
+def {name}({", ".join(arguments)}):
+    called.append(({name!r}, {{{taken}}}))
+    return given.setdefault({name!r}, {GIVES[name][0]})
+"""
+
+
+def test_each_is_called_once_with_its_arguments_and_what_it_gives_is_there(pip_install: PipInstall) -> None:
+    pip_install(
+        "all-hooks",
+        module="all_hooks",
+        source=ALL_HOOKS + "".join(map(implementation, HOOKS)),
+        entries="all-hooks = all_hooks",
+    )
+    registry = AgentRegistry.load()
+    assert registry.failures == ()
+    module: ModuleType = sys.modules["all_hooks"]
+    assert sorted(name for name, _ in module.called) == sorted(HOOKS)
+    for name, taken in module.called:
+        assert list(taken) == list(inspect.signature(HOOKS[name]).parameters)
+    plugin = next(plugin for plugin in registry.plugins if plugin.name == "all-hooks")
+    for name, (_, where) in GIVES.items():
+        found, given = getattr(plugin, where), module.given[name]
+        assert found == (tuple(given) if isinstance(given, list) else given), name
 
 
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
@@ -99,20 +149,10 @@ RETURNS = {
 
 
 @pytest.mark.parametrize("number", range(len(BLOCKS)))
-def test_the_example_of_each_hook_is_a_module_that_loads(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
-    (tmp_path / "hook_example.py").write_text(BLOCKS[number])
-    info = tmp_path / "hook_example-1.0.dist-info"
-    info.mkdir()
-    info.joinpath("METADATA").write_text("Name: hook-example\nVersion: 1.0\n")
-    info.joinpath("entry_points.txt").write_text("[adiuva]\nexample = hook_example\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    try:
-        registry = AgentRegistry.load()
-        module: ModuleType = sys.modules["hook_example"]
-    finally:
-        sys.modules.pop("hook_example", None)
+def test_the_example_of_each_hook_is_a_module_that_loads(pip_install: PipInstall, number: int) -> None:
+    pip_install("hook-example", module="hook_example", source=BLOCKS[number], entries="example = hook_example")
+    registry = AgentRegistry.load()
+    module: ModuleType = sys.modules["hook_example"]
     assert registry.failures == ()
     assert "example" in {plugin.name for plugin in registry.plugins}
     name = list(HOOKS)[number]

@@ -126,10 +126,10 @@ class Inbox:
 
     async def _apply(self, event_id: str) -> None:
         async with self._database.acquire() as conn:
-            stored = await queries.find_pending(conn, event_id)
-        if stored is None or stored.payload is None:
+            payload = await queries.find_pending(conn, event_id)
+        if payload is None:
             return
-        event = Event.parse(stored.payload)
+        event = Event.parse(payload)
         apply = await self._prepare[event.type](event)
         async with self._database.acquire() as conn, conn.transaction():
             if not await queries.lock_pending(conn, event_id):

@@ -76,16 +76,6 @@ class Event:
 
 
 @frozen(kw_only=True)
-class StoredEvent:
-    """An event as the database has it."""
-
-    id: str
-    type: str
-    payload: bytes | None = field(repr=False)
-    tries: int
-
-
-@frozen(kw_only=True)
 class EventLine:
     """An event that waits for something, as an operator sees it."""
 

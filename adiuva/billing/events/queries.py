@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from adiuva.billing.events.models import Event, EventLine, Outcome, StoredEvent
+from adiuva.billing.events.models import Event, EventLine, Outcome
 from adiuva.database import Connection
 
 
@@ -24,12 +24,12 @@ async def insert(conn: Connection, event: Event, payload: bytes, *, first_try_in
     return status != "INSERT 0 0"
 
 
-async def find_pending(conn: Connection, event_id: str) -> StoredEvent | None:
-    """An event that is still to be applied."""
-    row = await conn.fetchrow(
-        "SELECT id, type, payload, tries FROM stripe_events WHERE id = $1 AND state = 'pending'", event_id
+async def find_pending(conn: Connection, event_id: str) -> bytes | None:
+    """The payload of an event that is still to be applied."""
+    payload: bytes | None = await conn.fetchval(
+        "SELECT payload FROM stripe_events WHERE id = $1 AND state = 'pending'", event_id
     )
-    return StoredEvent(**row) if row else None
+    return payload
 
 
 async def lock_pending(conn: Connection, event_id: str) -> bool:

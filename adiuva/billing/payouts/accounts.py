@@ -39,6 +39,10 @@ class Accounts:
         """There is no Stripe."""
         return self._stripe is None
 
+    async def stop(self) -> None:
+        """Wait for accounts that are being made."""
+        await self._flight.stop()
+
     async def connect(self, user_id: UUID, email: str, tier: str) -> Connection:
         """An author's account, and the page where Stripe asks for what it still needs.
 

@@ -7,16 +7,15 @@ from uuid import UUID
 from attrs import frozen
 
 AccountState = Literal["new", "incomplete", "active"]
+"""``active``: it takes transfers."""
 
 
 @frozen(kw_only=True)
 class Account:
-    """An author's connected account; ``active``: it takes transfers."""
+    """An author's connected account, or one that is about to be made."""
 
     id: UUID
-    user_id: UUID | None
     stripe_account_id: str | None
-    state: AccountState
     created_at: datetime
 
 
@@ -38,7 +37,6 @@ class Transfer:
     kind: Literal["transfer", "reversal"]
     amount_cents: int
     currency: str
-    tries: int
     stripe_charge_id: str
     stripe_account_id: str | None
     reverses: str | None  # Stripe's id of the transfer that is reversed
@@ -48,7 +46,6 @@ class Transfer:
 class StuckTransfer:
     """A transfer that has not been made, as an operator sees it."""
 
-    id: UUID
     kind: str
     amount_cents: int
     state: str

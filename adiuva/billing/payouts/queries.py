@@ -17,7 +17,7 @@ async def insert_account(conn: Connection, row_id: UUID, user_id: UUID) -> None:
 async def find_account(conn: Connection, user_id: UUID) -> Account | None:
     """An author's account."""
     row = await conn.fetchrow(
-        "SELECT id, user_id, stripe_account_id, state, created_at FROM payout_accounts WHERE user_id = $1", user_id
+        "SELECT id, stripe_account_id, created_at FROM payout_accounts WHERE user_id = $1", user_id
     )
     return Account(**row) if row else None
 
@@ -77,12 +77,12 @@ async def held_cents(conn: Connection, user_id: UUID) -> int:
     return cents
 
 
-async def insert_transfer(conn: Connection, *, row_id: UUID, event_id: UUID) -> UUID | None:
+async def insert_transfer(conn: Connection, *, row_id: UUID, event_id: UUID) -> None:
     """Note the share that is due for a line of the books that gives the author something.
 
-    None where there is no author to be paid, or nothing to pay, as of a cent's refund.
+    Nothing where there is no author to be paid, or nothing to pay, as of a cent's refund.
     """
-    inserted: UUID | None = await conn.fetchval(
+    await conn.execute(
         """
         INSERT INTO transfers (id, revenue_event_id, purchase_id, developer_id, kind, amount_cents, state)
         SELECT
@@ -91,12 +91,10 @@ async def insert_transfer(conn: Connection, *, row_id: UUID, event_id: UUID) -> 
         FROM revenue_events
         LEFT JOIN payout_accounts ON payout_accounts.user_id = revenue_events.developer_id
         WHERE revenue_events.id = $2 AND developer_id IS NOT NULL AND developer_share_cents > 0
-        RETURNING id
         """,
         row_id,
         event_id,
     )
-    return inserted
 
 
 async def net(conn: Connection, *, purchase_id: UUID, amount_cents: int) -> bool:
@@ -183,8 +181,7 @@ async def find_claimed(conn: Connection, transfer_id: UUID) -> Transfer | None:
         """
         SELECT
             transfers.id, transfers.purchase_id, transfers.kind, transfers.amount_cents, purchases.currency,
-            transfers.tries, purchases.stripe_charge_id, payout_accounts.stripe_account_id,
-            sent.stripe_id AS reverses
+            purchases.stripe_charge_id, payout_accounts.stripe_account_id, sent.stripe_id AS reverses
         FROM transfers
         JOIN purchases ON purchases.id = transfers.purchase_id
         LEFT JOIN payout_accounts ON payout_accounts.user_id = transfers.developer_id
@@ -266,7 +263,7 @@ async def list_stuck(conn: Connection, limit: int) -> list[StuckTransfer]:
     rows = await conn.fetch(
         """
         SELECT
-            transfers.id, transfers.kind, transfers.amount_cents, transfers.state, transfers.tries, transfers.fault,
+            transfers.kind, transfers.amount_cents, transfers.state, transfers.tries, transfers.fault,
             users.email AS developer, transfers.created_at
         FROM transfers LEFT JOIN users ON users.id = transfers.developer_id
         WHERE transfers.state IN ('held', 'parked') OR (transfers.state = 'due' AND transfers.fault IS NOT NULL)

@@ -84,9 +84,20 @@ class RefundOrder:
     """What an admin has ordered to be paid back."""
 
     id: UUID
-    purchase_id: UUID
     amount_cents: int
     stripe_payment_intent_id: str
+
+
+@frozen(kw_only=True)
+class UnmadeRefund:
+    """A refund that an admin has ordered and that has not been made, as an operator sees it."""
+
+    created_at: datetime
+    state: str  # "due", or "refused" by Stripe
+    amount_cents: int
+    plugin_id: str | None
+    buyer: str | None  # the address; None: the account is gone
+    fault: str | None
 
 
 @frozen(kw_only=True)

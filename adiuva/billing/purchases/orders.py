@@ -1,5 +1,7 @@
 """Paying for an order: with the card on file, or at a checkout; one way at a time, so that nobody pays twice."""
 
+import asyncio
+from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
@@ -25,6 +27,9 @@ from adiuva.database import Connection, Database
 from adiuva.errors import CheckoutRequiredError
 
 log = structlog.get_logger(__name__)
+
+AT_ONCE: Final = 5
+LOOK_AGAIN: Final = timedelta(minutes=5)
 
 _ORDER: Final = "adiuva_order"
 _ATTEMPT: Final = "adiuva_attempt"
@@ -94,15 +99,28 @@ class Orders:
             else:
                 await self._check_out(customer, order, offer)
 
-    async def resume(self, order: Order) -> None:
-        """See what has become of an order that nobody asks for: enter its payment; nothing is charged."""
+    async def run_due(self) -> int:
+        """See what has become of orders that nobody waits for any more; gives how many were looked at."""
+        async with self._database.acquire() as conn:
+            stale = await queries.claim_stale(conn, limit=AT_ONCE, pause=LOOK_AGAIN)
+        await asyncio.gather(*(self._look_after(order) for order in stale))
+        return len(stale)
+
+    async def _look_after(self, order: Order) -> None:
+        try:
+            await self._resume(order)
+        except PaymentsUnavailableError as error:
+            log.info("an order is looked after later", order=str(order.id), error=type(error).__name__)
+
+    async def _resume(self, order: Order) -> None:
+        """Enter the payment of an order, if there is one; nothing is charged."""
         if order.way == "checkout" and order.stripe_session_id is not None:
             key = order.stripe_session_id
             session = await self._stripe.session(key)
             await self._closed_or_paid(order, session)
         elif order.way == "card" and order.user_id is not None:
-            customer = await self._customers.of(order.user_id, "")
-            intent = await self._find_intent(customer, order)
+            customer = await self._customers.known(order.user_id)
+            intent = await self._find_intent(customer, order) if customer else None
             if intent is not None and intent["status"] == "succeeded":
                 await self.enter(order.id, intent)
 

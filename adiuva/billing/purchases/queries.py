@@ -15,6 +15,7 @@ from adiuva.billing.purchases.models import (
     RefundLine,
     RefundOrder,
     Revenue,
+    UnmadeRefund,
 )
 from adiuva.billing.shares import Shares
 from adiuva.database import Connection
@@ -104,14 +105,6 @@ async def lock_order(conn: Connection, order_id: UUID) -> Order | None:
     return Order(**row) if row else None
 
 
-async def find_order_id(conn: Connection, stripe_payment_intent_id: str) -> UUID | None:
-    """The order that a payment has paid."""
-    order_id: UUID | None = await conn.fetchval(
-        "SELECT id FROM purchases WHERE stripe_payment_intent_id = $1", stripe_payment_intent_id
-    )
-    return order_id
-
-
 async def reprice(conn: Connection, order: Order, price_cents: int) -> None:
     """The price has changed before a way of paying was open."""
     await conn.execute(
@@ -182,27 +175,26 @@ async def mark_paid(
     return status != "UPDATE 0"
 
 
-async def list_stale(conn: Connection, limit: int) -> list[Order]:
-    """Orders with an open way of paying that nobody has looked after for a while."""
+async def claim_stale(conn: Connection, *, limit: int, pause: timedelta) -> list[Order]:
+    """Orders with an open way of paying that nobody has looked after for a while.
+
+    Nobody else gets them before ``pause`` has passed, or a quarter of their age.
+    """
     rows = await conn.fetch(
         """
-        SELECT
+        UPDATE purchases SET check_at = now() + greatest($2::interval, (now() - created_at) / 4)
+        WHERE id IN (
+            SELECT id FROM purchases WHERE state = 'pending' AND way IS NOT NULL AND check_at <= now()
+            ORDER BY check_at LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED
+        )
+        RETURNING
             id, user_id, plugin_id, amount_cents, currency, state, attempt, way, stripe_payment_method_id,
             stripe_session_id
-        FROM purchases WHERE state = 'pending' AND way IS NOT NULL AND check_at <= now() ORDER BY check_at LIMIT $1
         """,
         limit,
-    )
-    return [Order(**row) for row in rows]
-
-
-async def check_later(conn: Connection, order_id: UUID, pause: timedelta) -> None:
-    """Look after an order again in a while; less often as it grows older."""
-    await conn.execute(
-        "UPDATE purchases SET check_at = now() + greatest($2::interval, (now() - created_at) / 4) WHERE id = $1",
-        order_id,
         pause,
     )
+    return [Order(**row) for row in rows]
 
 
 async def list_refunds(conn: Connection, order_id: UUID) -> list[RefundLine]:
@@ -338,7 +330,7 @@ async def list_due_refunds(conn: Connection, limit: int) -> list[RefundOrder]:
             SELECT id FROM refunds WHERE state = 'due' AND next_try_at <= now()
             ORDER BY next_try_at LIMIT $1 FOR UPDATE SKIP LOCKED
         )
-        RETURNING refunds.id, refunds.purchase_id, refunds.amount_cents, purchases.stripe_payment_intent_id
+        RETURNING refunds.id, refunds.amount_cents, purchases.stripe_payment_intent_id
         """,
         limit,
     )
@@ -351,12 +343,29 @@ async def finish_refund(conn: Connection, refund_id: UUID, *, stripe_refund_id: 
         """
         UPDATE refunds
         SET state = CASE WHEN $2::text IS NULL THEN 'refused' ELSE 'done' END, stripe_refund_id = $2, fault = $3
-        WHERE id = $1
+        WHERE id = $1 AND state = 'due'
         """,
         refund_id,
         stripe_refund_id,
         fault,
     )
+
+
+async def list_unmade_refunds(conn: Connection, limit: int) -> list[UnmadeRefund]:
+    """Refunds that were ordered and are still to be made, or that Stripe has refused."""
+    rows = await conn.fetch(
+        """
+        SELECT
+            refunds.created_at, refunds.state, refunds.amount_cents, purchases.plugin_id, users.email AS buyer,
+            refunds.fault
+        FROM refunds
+        JOIN purchases ON purchases.id = refunds.purchase_id
+        LEFT JOIN users ON users.id = purchases.user_id
+        WHERE refunds.state <> 'done' ORDER BY refunds.created_at LIMIT $1
+        """,
+        limit,
+    )
+    return [UnmadeRefund(**row) for row in rows]
 
 
 async def list_earnings(conn: Connection, *, developer_id: UUID, period: Period, stub: bool) -> list[PluginEarnings]:

@@ -79,7 +79,6 @@ class LockedCustomer:
 
     id: UUID
     user_id: UUID | None
-    stripe_customer_id: str
     reading: int
 
 

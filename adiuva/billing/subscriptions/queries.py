@@ -22,8 +22,7 @@ async def lock_customer(conn: Connection, stripe_customer_id: str) -> LockedCust
     """A customer's row, for nobody else until the transaction ends."""
     row = await conn.fetchrow(
         """
-        SELECT id, user_id, stripe_customer_id, reading FROM stripe_customers
-        WHERE stripe_customer_id = $1 FOR NO KEY UPDATE
+        SELECT id, user_id, reading FROM stripe_customers WHERE stripe_customer_id = $1 FOR NO KEY UPDATE
         """,
         stripe_customer_id,
     )

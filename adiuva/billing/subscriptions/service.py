@@ -108,7 +108,7 @@ class Subscriptions:
             await queries.outdate_readings(conn, user_id)
             await queries.cancel(conn, user_id=user_id, stripe_subscription_id=row.stripe_subscription_id)
         log.info("subscription canceled", user_id=str(user_id))
-        return self._ended("canceled")
+        return await self.view(user_id)
 
     def _ended(self, status: str) -> SubscriptionView:
         return SubscriptionView(

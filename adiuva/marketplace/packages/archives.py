@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from adiuva.marketplace.packages.names import check_file, check_names
+from adiuva.marketplace.packages.names import HEAD_BYTES, check_file, check_names
 from adiuva.marketplace.packages.refusal import RefusedError
 
 MAX_ENTRIES: Final = 2000
@@ -155,9 +155,9 @@ def _descriptor_size(data: bytes | bytearray, at: int, entry: zipfile.ZipInfo) -
 def _check_content(data: bytes | bytearray, entry: zipfile.ZipInfo, start: int) -> None:
     """Unpack an entry piece by piece, and see that it is what its header says and nothing that is refused."""
     packed = memoryview(data)[start : start + entry.compress_size]
-    crc, size, head = 0, 0, b""
+    crc, size, head = 0, 0, bytearray()
     for piece in _unpacked(packed, entry):
-        head = head or piece[:_PIECE]
+        head += piece[: HEAD_BYTES - len(head)]  # the first piece may be a single byte
         size += len(piece)
         if size > entry.file_size:
             raise RefusedError("has an entry that lies about its size")
@@ -165,7 +165,7 @@ def _check_content(data: bytes | bytearray, entry: zipfile.ZipInfo, start: int) 
     if (size, crc) != (entry.file_size, entry.CRC):
         raise RefusedError("has an entry that lies about its size or checksum")
     if not entry.is_dir():
-        check_file(entry.orig_filename, head)
+        check_file(entry.orig_filename, bytes(head))
 
 
 def _unpacked(packed: memoryview, entry: zipfile.ZipInfo) -> Iterator[bytes]:

@@ -5,6 +5,8 @@ from uuid import UUID
 
 from attrs import frozen
 
+from adiuva.storage.models import Blob
+
 MAX_PACKAGE_BYTES: Final = 10 * 2**20
 
 
@@ -21,7 +23,8 @@ class Target:
 
 @frozen(kw_only=True)
 class Submitted:
-    """What was said of the version that the last package is for."""
+    """The last package of a plugin, and what was said of the version that it is for."""
 
     version: str
     permissions: list[str]
+    package: Blob

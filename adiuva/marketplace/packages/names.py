@@ -40,7 +40,9 @@ _REFUSED_BEGINNINGS: Final = {
     b"\xfe\xed\xfa\xcf": _COMPILED,
     b"\x00asm": _COMPILED,
 }
-_TAR_AT: Final = 257
+_TAR, _TAR_AT = b"ustar", 257
+HEAD_BYTES: Final = 512
+"""How much of a file's beginning tells what it is."""
 # Names of devices, and characters that stand for something else: Microsoft, "Naming Files, Paths, and Namespaces".
 _DEVICE: Final = re.compile(r"(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(?:\..*)?", re.IGNORECASE)
 _SPECIAL: Final = re.compile(r'[\\:*?"<>|]')
@@ -70,7 +72,7 @@ def check_names(names: Sequence[str]) -> None:
 
 
 def check_file(name: str, head: bytes) -> None:
-    """Refuse a file by its name's ending or by how it begins.
+    """Refuse a file by its name's ending or by ``head``, its first `HEAD_BYTES`.
 
     Raises:
         RefusedError: it is an archive itself, or compiled code.
@@ -81,7 +83,7 @@ def check_file(name: str, head: bytes) -> None:
     for beginning, fault in _REFUSED_BEGINNINGS.items():
         if head.startswith(beginning):
             raise RefusedError(fault)
-    if head[_TAR_AT : _TAR_AT + 5] == b"ustar":
+    if head.startswith(_TAR, _TAR_AT):
         raise RefusedError(_ARCHIVE)
 
 

@@ -77,12 +77,12 @@ async def attach(
     return True, Doomed(id=row["id"], key=row["key"]) if row["id"] else None
 
 
-async def find_newest(conn: Connection, plugin_id: str) -> Blob | None:
-    """The package that was uploaded last, reviewed or not."""
+async def find_submitted(conn: Connection, plugin_id: str) -> Submitted | None:
+    """The package that was uploaded last, reviewed or not, and what was submitted with it."""
     row = await conn.fetchrow(
         """
         SELECT
-            package_key AS key, package_checksum AS checksum, package_size_bytes AS size,
+            version, permissions, package_key AS key, package_checksum AS checksum, package_size_bytes AS size,
             package_uploaded_at AS modified
         FROM plugin_versions
         WHERE plugin_id = $1 AND package_key IS NOT NULL
@@ -91,22 +91,10 @@ async def find_newest(conn: Connection, plugin_id: str) -> Blob | None:
         """,
         plugin_id,
     )
-    return Blob(**row) if row else None
-
-
-async def find_submitted(conn: Connection, plugin_id: str) -> Submitted | None:
-    """What was submitted with the package that was uploaded last."""
-    row = await conn.fetchrow(
-        """
-        SELECT version, permissions
-        FROM plugin_versions
-        WHERE plugin_id = $1 AND package_key IS NOT NULL
-        ORDER BY position DESC
-        LIMIT 1
-        """,
-        plugin_id,
-    )
-    return Submitted(**row) if row else None
+    if row is None:
+        return None
+    blob = Blob(key=row["key"], checksum=row["checksum"], size=row["size"], modified=row["modified"])
+    return Submitted(version=row["version"], permissions=list(row["permissions"]), package=blob)
 
 
 async def save_report(conn: Connection, plugin_id: str, checksum: str, report: str) -> None:

@@ -69,7 +69,8 @@ class Packages:
         async with self._database.acquire() as conn:
             plugin = await plugin_queries.find_plugin(conn, plugin_id, user_id=principal.user_id)
             if plugin is not None and is_privileged(principal, plugin.author_id):
-                blob = await queries.find_newest(conn, plugin_id)
+                submitted = await queries.find_submitted(conn, plugin_id)
+                blob = submitted.package if submitted else None
             elif plugin is None or plugin.status != "approved":
                 raise NotFoundError
             elif not plugin.installed:

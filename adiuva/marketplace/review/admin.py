@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from adiuva.errors import NotFoundError
 from adiuva.settings import Settings
 
 if TYPE_CHECKING:
@@ -84,30 +83,13 @@ def reinstate(plugin_id: str) -> None:
 )
 def download(plugin_id: str, folder: Path) -> None:
     """Save the last package of the plugin ID, reviewed or not, as pip installs it."""
-    from adiuva.blobs.build import build_blob_store
-    from adiuva.blobs.checksums import verified
-    from adiuva.database import run_on
-    from adiuva.marketplace.packages import queries
-    from adiuva.marketplace.packages.wheels import file_name
+    from adiuva.marketplace.packages.fetch import fetch_package
 
-    settings = Settings.load()
-    blob = run_on(settings, lambda conn: queries.find_newest(conn, plugin_id))
-    if blob is None:
-        raise NotFoundError(f"There is no package of a plugin {plugin_id}.")
-
-    async def read() -> bytes:
-        blobs = build_blob_store(settings)
-        try:
-            async with blobs.get(blob.key) as chunks:
-                return b"".join([chunk async for chunk in verified(chunks, blob.checksum)])
-        finally:
-            await blobs.close()
-
-    data = asyncio.run(read())
-    path = folder / file_name(data, f"{plugin_id}.zip")
+    fetched = fetch_package(Settings.load(), plugin_id)
+    path = folder / fetched.file_name
     folder.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
-    click.echo(f"{path}: {len(data)} bytes, SHA-256 {blob.checksum}")
+    path.write_bytes(fetched.data)
+    click.echo(f"{path}: {len(fetched.data)} bytes, SHA-256 {fetched.submitted.package.checksum}")
 
 
 def _act(act: "Callable[[Reviews, Actor], Awaitable[Plugin]]") -> None:

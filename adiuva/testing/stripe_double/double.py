@@ -10,6 +10,7 @@ import orjson
 from aiohttp import web
 from attrs import define, field, frozen
 
+from adiuva.testing.listening import Listening
 from adiuva.testing.stripe_double import connecting, pages, paying, subscribing
 from adiuva.testing.stripe_double.calls import answer, shown
 from adiuva.testing.stripe_double.errors import ApiError
@@ -36,7 +37,7 @@ class Request:
 
 
 @define(kw_only=True)
-class StripeDouble:
+class StripeDouble(Listening):
     """``async with StripeDouble() as stripe``: set ``STRIPE_API_BASE`` to its ``base_url``.
 
     ``store`` is the truth; what a customer, an author or an operator does at Stripe are the methods. Events wait in
@@ -45,7 +46,6 @@ class StripeDouble:
 
     api_key: str = "sk_test_double"
     webhook_secret: str = "whsec_double"
-    port: int = 0
     automatic: bool = False
     clock: Callable[[], float] = time.time
     store: Store = field(init=False)
@@ -53,7 +53,6 @@ class StripeDouble:
     webhooks: Webhooks = field(init=False)
     faults: list[Fault] = field(factory=list, init=False)
     requests: list[Request] = field(factory=list, init=False)
-    _runner: web.AppRunner = field(init=False)
     _deliveries: "set[asyncio.Task[Any]]" = field(factory=set, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -64,8 +63,7 @@ class StripeDouble:
     @property
     def base_url(self) -> str:
         """What ``STRIPE_API_BASE`` is set to."""
-        host, port = self._runner.addresses[0][:2]
-        return f"http://{host}:{port}"
+        return self.address
 
     def fail(self, path: str, **fault: Any) -> Fault:
         """Let calls go wrong; see `Fault`. ``path`` is a regular expression."""
@@ -111,13 +109,15 @@ class StripeDouble:
 
     # The server.
 
-    async def __aenter__(self) -> Self:
+    def make_app(self) -> web.Application:
+        """The API, and the pages that people see."""
         app = web.Application(client_max_size=2**20)
         pages.add_to(app, self.store)
         app.router.add_route("*", "/v1/{path:.*}", self._handle)
-        self._runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
+        return app
+
+    async def __aenter__(self) -> Self:
+        await super().__aenter__()
         self.store.base_url = self.base_url
         return self
 
@@ -126,7 +126,7 @@ class StripeDouble:
     ) -> None:
         for delivery in self._deliveries:
             delivery.cancel()
-        await self._runner.cleanup()
+        await super().__aexit__(kind, error, trace)
 
     def _emit(self, event: Object) -> None:
         self.webhooks.add(event)
