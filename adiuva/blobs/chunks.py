@@ -15,7 +15,7 @@ class Pieces:
 
     def __init__(self, chunks: AsyncIterator[bytes]) -> None:
         self._chunks = chunks
-        self._held: deque[bytes] = deque()
+        self._held: deque[bytes | memoryview] = deque()
         self._size = 0
         self._over = False
 
@@ -29,9 +29,9 @@ class Pieces:
         await self._hold(size + 1)
         return self._size > size
 
-    async def take(self, size: int) -> list[bytes]:
+    async def take(self, size: int) -> list[bytes | memoryview]:
         """The next ``size`` bytes as the pieces that came; fewer where the stream has ended."""
-        taken: list[bytes] = []
+        taken: list[bytes | memoryview] = []
         while size and (piece := await self._next(size)):
             taken.append(piece)
             size -= len(piece)
@@ -45,15 +45,16 @@ class Pieces:
             filled += len(piece)
         return filled
 
-    async def _next(self, most: int) -> bytes:
+    async def _next(self, most: int) -> bytes | memoryview:
         if most:
             await self._hold(1)
         if not most or not self._held:
             return b""
         piece = self._held.popleft()
         if len(piece) > most:
-            self._held.appendleft(piece[most:])
-            piece = piece[:most]
+            whole = memoryview(piece)
+            self._held.appendleft(whole[most:])
+            piece = whole[:most]
         self._size -= len(piece)
         return piece
 
@@ -72,7 +73,7 @@ class Pieces:
 class Body:
     """Bytes as the body of a request, which can be sent more than once."""
 
-    def __init__(self, pieces: Sequence[bytes] | memoryview) -> None:
+    def __init__(self, pieces: Sequence[bytes | memoryview] | memoryview) -> None:
         if isinstance(pieces, memoryview):
             self._size = len(pieces)
             self.pieces: Sequence[bytes | memoryview] = [

@@ -15,7 +15,7 @@ from adiuva.blobs.chunks import Body, Pieces
 from adiuva.blobs.keys import checked
 from adiuva.blobs.protocol import BlobInfo
 from adiuva.blobs.s3_calls import Bucket, Calls, status_of
-from adiuva.errors import BlobMissingError, BlobStoreUnavailableError
+from adiuva.errors import BlobDamagedError, BlobMissingError, BlobStoreUnavailableError
 
 log = structlog.get_logger(__name__)
 
@@ -73,6 +73,20 @@ class S3Store:
         finally:
             if answer:
                 answer.close()
+
+    async def read(self, key: str, size: int) -> bytes:
+        """See ``BlobStore``."""
+        async with self._calls.guarded("get"):
+            answer = await self._answer(checked(key), 0, None)
+            if answer is None:
+                raise BlobDamagedError
+            try:
+                data = await answer.read() if answer.content_length in {None, size} else b""
+            finally:
+                answer.close()
+        if len(data) != size:
+            raise BlobDamagedError
+        return data
 
     async def delete(self, key: str) -> None:
         """See ``BlobStore``."""
