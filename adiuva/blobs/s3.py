@@ -167,22 +167,23 @@ class S3Store:
         if answer is None:
             return
         with self._calls.translated("get"):
-            async for block in answer.content.iter_any():
-                yield block
+            async for block, _ in answer.content.iter_chunks():  # as they came, while `iter_any` joins them
+                if block:
+                    yield block
 
     async def _put_in_parts(self, key: str, pieces: Pieces, expected: int, sha256: str) -> int:
-        buffer = bytearray(max(PART, -(-expected // _MAX_PARTS)))
+        part = max(PART, -(-expected // _MAX_PARTS))
         async with self._calls.guarded("begin parts"):
             upload = (await self._calls.call("create_multipart_upload", Key=key, **_ENCRYPTED))["UploadId"]
         self._running.add(upload)
         try:
             hashed, tags, size = Sha256(), list[str](), 0
-            while filled := await pieces.fill(buffer):
-                block = memoryview(buffer)[:filled]
-                size += filled
-                hashing = asyncio.create_task(hashed.take([block]))
+            while block := await pieces.take(part):
+                body = Body(block)
+                size += len(body)
+                hashing = asyncio.create_task(hashed.take(block))
                 try:
-                    tags.append(await self._put_part(key, upload, len(tags) + 1, Body(block)))
+                    tags.append(await self._put_part(key, upload, len(tags) + 1, body))
                 finally:
                     await hashing
             hashed.expect(sha256)

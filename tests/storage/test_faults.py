@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from adiuva.cli import main
 from adiuva.settings import Settings
 from adiuva.storage.keys import BLOBS
-from adiuva.storage.ranges import RANGES
+
 from adiuva.testing.s3 import Fault, S3Way
 from tests.storage.conftest import Start, User, assert_agreement, incoming, keys, register, sha256, state
 
