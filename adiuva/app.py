@@ -52,7 +52,7 @@ from adiuva.storage.changes import handlers as change_handlers
 from adiuva.storage.changes.feed import FEED, Feed
 from adiuva.storage.housekeeping.housekeeper import HOUSEKEEPER, Housekeeper
 from adiuva.storage.keys import BLOBS, UPLOADS
-from adiuva.storage.ranges import RANGES, Ranges
+from adiuva.storage.reader import READER, Reader
 from adiuva.storage.service import RECORDS, Records
 from adiuva.storage.uploads.service import Uploads
 from adiuva.vectors import handlers as vector_handlers
@@ -170,7 +170,7 @@ async def _vectors(app: web.Application) -> AsyncIterator[None]:
 
 async def _blobs(app: web.Application) -> AsyncIterator[None]:
     app[BLOBS] = build_blob_store(app[SETTINGS])
-    app[RANGES] = Ranges(app[BLOBS])
+    app[READER] = Reader(app[BLOBS])
     yield
     await app[BLOBS].close()
 

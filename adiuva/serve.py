@@ -14,6 +14,7 @@ from adiuva import __version__
 from adiuva.app import MODEL, create_app
 from adiuva.chat.service import CHAT
 from adiuva.errors import AdiuvaError
+from adiuva.heap import keep_freed_memory
 from adiuva.llm.gateway import Gateway
 from adiuva.logs import log_background_errors
 from adiuva.settings import Settings
@@ -34,6 +35,7 @@ class CannotListenError(AdiuvaError):
 
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then drain and return. Raises `AdiuvaError` where the server cannot start."""
+    keep_freed_memory()
     new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None
     if sys.platform != "win32":
         import uvloop

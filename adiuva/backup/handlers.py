@@ -70,7 +70,13 @@ async def _send(request: web.Request, backup_id: UUID | None) -> web.StreamRespo
         headers[X_TIMESTAMP] = orjson.loads(orjson.dumps(backup.timestamp, option=orjson.OPT_UTC_Z))
         headers[X_CHECKSUM] = backup.checksum
         # A client asks whether there is anything newer than what it has: that is a matter of when it was taken.
-        return Blob(key=stored.key, checksum=backup.checksum, size=backup.size_bytes, modified=backup.timestamp)
+        return Blob(
+            key=stored.key,
+            checksum=backup.checksum,
+            size=backup.size_bytes,
+            modified=backup.timestamp,
+            blocks=stored.blocks,
+        )
 
     return await send_blob(request, find, headers)
 

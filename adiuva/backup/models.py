@@ -32,3 +32,4 @@ class StoredBackup:
 
     backup: Backup
     key: str
+    blocks: bytes | None  # checksums of its blocks (`adiuva.blobs.blocks`)

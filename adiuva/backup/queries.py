@@ -12,7 +12,15 @@ from adiuva.web.paging import Page
 
 
 async def insert_backup(
-    conn: Connection, *, intent_id: UUID, user_id: UUID, backup_id: UUID, label: Label, checksum: str, size: int
+    conn: Connection,
+    *,
+    intent_id: UUID,
+    user_id: UUID,
+    backup_id: UUID,
+    label: Label,
+    checksum: str,
+    size: int,
+    blocks: bytes | None,
 ) -> Backup | None:
     """Turn an upload into a backup; None if the upload has lost its lease."""
     row = await conn.fetchrow(
@@ -28,8 +36,9 @@ async def insert_backup(
             WHERE usage.user_id = $2 AND usage.kind = 'backups'
             RETURNING usage.user_id
         ), stored AS (
-            INSERT INTO backup_metadata (id, user_id, version, taken_at, blob_key, checksum, size_bytes)
-            SELECT $3, $2, $4, $5, upload.blob_key, $6, $7 FROM upload, usage
+            INSERT INTO backup_metadata
+                (id, user_id, version, taken_at, blob_key, checksum, size_bytes, block_checksums)
+            SELECT $3, $2, $4, $5, upload.blob_key, $6, $7, $8 FROM upload, usage
             RETURNING id, version, taken_at AS timestamp, checksum, size_bytes, created_at
         ), done AS (
             DELETE FROM storage_intents USING stored WHERE storage_intents.id = $1
@@ -43,6 +52,7 @@ async def insert_backup(
         label.timestamp,
         checksum,
         size,
+        blocks,
     )
     return Backup(**row) if row else None
 
@@ -86,7 +96,8 @@ async def find_backup(conn: Connection, user_id: UUID, backup_id: UUID) -> Store
     """One backup of a user."""
     row = await conn.fetchrow(
         """
-        SELECT id, version, taken_at AS timestamp, checksum, size_bytes, created_at, blob_key
+        SELECT id, version, taken_at AS timestamp, checksum, size_bytes, created_at, blob_key,
+            block_checksums AS blocks
         FROM backup_metadata
         WHERE user_id = $1 AND id = $2
         """,
@@ -100,7 +111,8 @@ async def find_newest(conn: Connection, user_id: UUID) -> StoredBackup | None:
     """The backup of a user that was taken last."""
     row = await conn.fetchrow(
         """
-        SELECT id, version, taken_at AS timestamp, checksum, size_bytes, created_at, blob_key
+        SELECT id, version, taken_at AS timestamp, checksum, size_bytes, created_at, blob_key,
+            block_checksums AS blocks
         FROM backup_metadata
         WHERE user_id = $1
         ORDER BY taken_at DESC, created_at DESC, id
@@ -142,4 +154,4 @@ def _stored(row: asyncpg.Record | None) -> StoredBackup | None:
     if row is None:
         return None
     values = dict(row)
-    return StoredBackup(key=values.pop("blob_key"), backup=Backup(**values))
+    return StoredBackup(key=values.pop("blob_key"), blocks=values.pop("blocks"), backup=Backup(**values))

@@ -48,6 +48,7 @@ class Backups:
                     label=label,
                     checksum=body.checksum,
                     size=size,
+                    blocks=upload.blocks,
                 )
             if backup is None:
                 raise UnavailableError

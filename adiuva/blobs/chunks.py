@@ -7,15 +7,12 @@ SMALL = 64 * 2**10
 """Bytes up to which one copy costs less than a call for each piece."""
 
 
-_SENT = 256 * 2**10  # bytes; what is given to a connection at a time
-
-
 class Pieces:
     """A stream, taken in parts of a size that is asked for each time: the pieces that came, hardly copied."""
 
     def __init__(self, chunks: AsyncIterator[bytes]) -> None:
         self._chunks = chunks
-        self._held: deque[bytes] = deque()
+        self._held: deque[bytes | memoryview] = deque()
         self._size = 0
         self._over = False
 
@@ -29,31 +26,34 @@ class Pieces:
         await self._hold(size + 1)
         return self._size > size
 
-    async def take(self, size: int) -> list[bytes]:
-        """The next ``size`` bytes as the pieces that came; fewer where the stream has ended."""
-        taken: list[bytes] = []
+    async def take(self, size: int) -> list[bytes | memoryview]:
+        """The next ``size`` bytes as the pieces that came, small ones joined; fewer where the stream has ended."""
+        taken: list[bytes | memoryview] = []
+        small: list[bytes | memoryview] = []
+        joined = 0  # bytes in ``small``
         while size and (piece := await self._next(size)):
-            taken.append(piece)
             size -= len(piece)
-        return taken
+            is_large = len(piece) >= SMALL
+            if small and (is_large or joined >= SMALL):
+                taken.append(b"".join(small))
+                small, joined = [], 0
+            if is_large:
+                taken.append(piece)
+            else:
+                small.append(piece)
+                joined += len(piece)
+        return [*taken, b"".join(small)] if small else taken
 
-    async def fill(self, buffer: bytearray) -> int:
-        """Copy the next bytes into ``buffer``; how many they are: fewer than it holds where the stream has ended."""
-        filled = 0
-        while piece := await self._next(len(buffer) - filled):
-            buffer[filled : filled + len(piece)] = piece
-            filled += len(piece)
-        return filled
-
-    async def _next(self, most: int) -> bytes:
+    async def _next(self, most: int) -> bytes | memoryview:
         if most:
             await self._hold(1)
         if not most or not self._held:
             return b""
         piece = self._held.popleft()
         if len(piece) > most:
-            self._held.appendleft(piece[most:])
-            piece = piece[:most]
+            whole = memoryview(piece)
+            self._held.appendleft(whole[most:])
+            piece = whole[:most]
         self._size -= len(piece)
         return piece
 
@@ -72,15 +72,9 @@ class Pieces:
 class Body:
     """Bytes as the body of a request, which can be sent more than once."""
 
-    def __init__(self, pieces: Sequence[bytes] | memoryview) -> None:
-        if isinstance(pieces, memoryview):
-            self._size = len(pieces)
-            self.pieces: Sequence[bytes | memoryview] = [
-                pieces[start : start + _SENT] for start in range(0, self._size, _SENT)
-            ]
-        else:
-            self._size = sum(map(len, pieces))
-            self.pieces = [b"".join(pieces)] if self._size <= SMALL else pieces
+    def __init__(self, pieces: Sequence[bytes | memoryview]) -> None:
+        self._size = sum(map(len, pieces))
+        self.pieces = [b"".join(pieces)] if self._size <= SMALL else pieces
 
     def __len__(self) -> int:
         """Its size in bytes."""

@@ -25,12 +25,12 @@ class IncomingFile:
         self._size = 0
         self._unwanted = False
 
-    def write(self, chunks: Sequence[bytes]) -> None:
+    def write(self, chunks: Sequence[bytes | memoryview]) -> None:
         """Append ``chunks``."""
         with self._lock:
             self._append(chunks)
 
-    def finish(self, chunks: Sequence[bytes], *, sha256: str, path: Path) -> int:
+    def finish(self, chunks: Sequence[bytes | memoryview], *, sha256: str, path: Path) -> int:
         """Append ``chunks``, make all of it safe on the disk, and move it to ``path``; gives its size.
 
         Raises:
@@ -55,7 +55,7 @@ class IncomingFile:
                     self._file.close()
                 self._path.unlink(missing_ok=True)
 
-    def _append(self, chunks: Sequence[bytes]) -> BufferedWriter:
+    def _append(self, chunks: Sequence[bytes | memoryview]) -> BufferedWriter:
         if self._file is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._path.open("xb")

@@ -1,9 +1,10 @@
 """Blobs as files under ``DATA_DIR``: written aside, made safe on the disk, then renamed into place."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
@@ -16,7 +17,7 @@ from adiuva.blobs.chunks import Pieces
 from adiuva.blobs.disk import IncomingFile, OutgoingFile, remove, walk
 from adiuva.blobs.keys import checked
 from adiuva.blobs.protocol import BlobInfo
-from adiuva.errors import BlobMissingError, BlobStoreUnavailableError
+from adiuva.errors import BlobDamagedError, BlobMissingError, BlobStoreUnavailableError
 
 log = structlog.get_logger(__name__)
 
@@ -59,6 +60,10 @@ class FileStore:
         finally:
             if file.left:
                 await self._run_to_its_end(file.close)
+
+    async def read(self, key: str, size: int) -> bytes:
+        """See ``BlobStore``."""
+        return await self._run(partial(_read, self._path(key), size))
 
     async def delete(self, key: str) -> None:
         """See ``BlobStore``."""
@@ -104,12 +109,28 @@ class FileStore:
             await asyncio.shield(self._run(work))
 
 
+def _read(path: Path, size: int) -> bytes:
+    with _not_missing(), path.open("rb", buffering=0) as file:
+        if os.fstat(file.fileno()).st_size != size:
+            raise BlobDamagedError
+        data = file.read(size)
+        if len(data) != size:
+            raise BlobDamagedError
+        return data
+
+
 def _opened(path: Path, start: int, end: int | None) -> tuple[OutgoingFile, bytes]:
-    try:
+    with _not_missing():
         file = OutgoingFile(path, start, end)
+    return file, file.read(BLOCK)
+
+
+@contextmanager
+def _not_missing() -> Iterator[None]:
+    try:
+        yield
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
         raise BlobMissingError from error
-    return file, file.read(BLOCK)
 
 
 def _found(folder: Path, prefix: str) -> Iterator[BlobInfo]:

@@ -48,10 +48,19 @@ class BlobStore(Protocol):
         """The bytes from ``start`` up to ``end`` (not included; ``None``: to the last), for ``async with … as chunks``.
 
         Where the blob is shorter, they are fewer. Whether they are still those that were stored is for the reader to
-        check (``adiuva.blobs.checksums.verified``).
+        check (``adiuva.storage.reader``).
 
         Raises:
             adiuva.errors.BlobMissingError: There is no such blob; raised when entered.
+        """
+        ...
+
+    async def read(self, key: str, size: int) -> bytes:
+        """All bytes of a blob that is small enough for memory, of which there have to be ``size``.
+
+        Raises:
+            adiuva.errors.BlobMissingError: There is no such blob.
+            adiuva.errors.BlobDamagedError: It has another size.
         """
         ...
 

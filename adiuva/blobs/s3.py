@@ -15,7 +15,7 @@ from adiuva.blobs.chunks import Body, Pieces
 from adiuva.blobs.keys import checked
 from adiuva.blobs.protocol import BlobInfo
 from adiuva.blobs.s3_calls import Bucket, Calls, status_of
-from adiuva.errors import BlobMissingError, BlobStoreUnavailableError
+from adiuva.errors import BlobDamagedError, BlobMissingError, BlobStoreUnavailableError
 
 log = structlog.get_logger(__name__)
 
@@ -73,6 +73,20 @@ class S3Store:
         finally:
             if answer:
                 answer.close()
+
+    async def read(self, key: str, size: int) -> bytes:
+        """See ``BlobStore``."""
+        async with self._calls.guarded("get"):
+            answer = await self._answer(checked(key), 0, None)
+            if answer is None:
+                raise BlobDamagedError
+            try:
+                data = await answer.read() if answer.content_length in {None, size} else b""
+            finally:
+                answer.close()
+        if len(data) != size:
+            raise BlobDamagedError
+        return data
 
     async def delete(self, key: str) -> None:
         """See ``BlobStore``."""
@@ -153,22 +167,23 @@ class S3Store:
         if answer is None:
             return
         with self._calls.translated("get"):
-            async for block in answer.content.iter_any():
-                yield block
+            async for block, _ in answer.content.iter_chunks():  # as they came, while `iter_any` joins them
+                if block:
+                    yield block
 
     async def _put_in_parts(self, key: str, pieces: Pieces, expected: int, sha256: str) -> int:
-        buffer = bytearray(max(PART, -(-expected // _MAX_PARTS)))
+        part = max(PART, -(-expected // _MAX_PARTS))
         async with self._calls.guarded("begin parts"):
             upload = (await self._calls.call("create_multipart_upload", Key=key, **_ENCRYPTED))["UploadId"]
         self._running.add(upload)
         try:
             hashed, tags, size = Sha256(), list[str](), 0
-            while filled := await pieces.fill(buffer):
-                block = memoryview(buffer)[:filled]
-                size += filled
-                hashing = asyncio.create_task(hashed.take([block]))
+            while block := await pieces.take(part):
+                body = Body(block)
+                size += len(body)
+                hashing = asyncio.create_task(hashed.take(block))
                 try:
-                    tags.append(await self._put_part(key, upload, len(tags) + 1, Body(block)))
+                    tags.append(await self._put_part(key, upload, len(tags) + 1, body))
                 finally:
                     await hashing
             hashed.expect(sha256)

@@ -1,7 +1,7 @@
 """Blobs over HTTP: whole or in ranges (RFC 9110, 13 and 14), and never as whole and good when they are not."""
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from datetime import datetime
 from email.utils import format_datetime
@@ -12,7 +12,7 @@ import structlog
 from aiohttp import hdrs, web
 from attrs import frozen
 
-from adiuva.blobs.checksums import verified
+from adiuva.blobs.blocks import BLOCK
 from adiuva.errors import (
     BlobDamagedError,
     BlobMissingError,
@@ -20,14 +20,12 @@ from adiuva.errors import (
     PreconditionFailedError,
     RangeNotSatisfiableError,
 )
-from adiuva.storage.keys import BLOBS
 from adiuva.storage.models import Blob
-from adiuva.storage.ranges import RANGES
+from adiuva.storage.reader import READER
 from adiuva.web.describe import OCTETS, Answer, Parameter
 
 log = structlog.get_logger(__name__)
 
-SMALL: Final = 64 * 2**10  # bytes that are sent with the headers at once
 # How the OpenAPI document describes what `send_blob` heeds, answers and raises.
 BLOB_PARAMETERS: Final = tuple(
     Parameter(name, {"type": "string"}, where="header", text=text)
@@ -57,11 +55,6 @@ class Part:
     start: int
     end: int
     size: int
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether that is all there is."""
-        return self.end - self.start == self.size
 
 
 def blob_answers(*own: str) -> dict[int, Answer]:
@@ -104,47 +97,34 @@ async def _answer(request: web.Request, blob: Blob, headers: Mapping[str, str]) 
         status = HTTPStatus.PARTIAL_CONTENT
         own[hdrs.CONTENT_RANGE] = f"bytes {part.start}-{part.end - 1}/{part.size}"
     own[hdrs.CONTENT_TYPE] = "application/octet-stream"
-    async with aclosing(_checked(request.app, blob, part)) as chunks:
-        try:
-            return await _send(request, chunks, part.end - part.start, status, own)
-        except BlobDamagedError:
-            log.error("a stored blob is damaged", key=blob.key)  # noqa: TRY400 - where it was noticed tells nothing
-            raise
+    try:
+        return await _send(request, blob, part, status, own)
+    except BlobDamagedError:
+        log.error("a stored blob is damaged", key=blob.key)  # noqa: TRY400 - where it was noticed tells nothing
+        raise
 
 
 async def _send(
-    request: web.Request,
-    chunks: AsyncIterator[bytes],
-    length: int,
-    status: HTTPStatus,
-    headers: Mapping[str, str],
+    request: web.Request, blob: Blob, part: Part, status: HTTPStatus, headers: Mapping[str, str]
 ) -> web.StreamResponse:
-    if length <= SMALL:
-        return web.Response(body=b"".join([chunk async for chunk in chunks]), status=status, headers=headers)
+    reader = request.app[READER]
+    if _is_small(blob):
+        data = await reader.whole(blob)
+        return web.Response(body=data[part.start : part.end], status=status, headers=headers)
+    blocks = reader.stream(blob) if blob.blocks is None else reader.parts(blob, blob.blocks, part.start, part.end)
     response = web.StreamResponse(status=status, headers=headers)
-    response.content_length = length
-    async for chunk in chunks:
-        if not response.prepared:  # not before: as long as nothing is sent, a damaged blob gets an answer of its own
-            await response.prepare(request)
-        await response.write(chunk)
+    response.content_length = part.end - part.start
+    async with aclosing(blocks):
+        async for block in blocks:
+            if not response.prepared:  # not before: until then a damaged blob gets an answer of its own
+                await response.prepare(request)
+            for piece in block:
+                await response.write(piece)
     return response
 
 
-async def _checked(app: web.Application, blob: Blob, part: Part) -> AsyncGenerator[bytes, None]:
-    """The bytes of ``part``, as long as they can be those that were stored; the last ones only if they are."""
-    if not part.is_whole:
-        async for block in app[RANGES].read(blob, part.start, part.end):
-            yield block
-        return
-    left = blob.size
-    async with app[BLOBS].get(blob.key) as chunks:
-        async for chunk in verified(chunks, blob.checksum):
-            left -= len(chunk)
-            if left < 0:
-                raise BlobDamagedError
-            yield chunk
-    if left:
-        raise BlobDamagedError
+def _is_small(blob: Blob) -> bool:
+    return blob.blocks is None and blob.size <= BLOCK
 
 
 def _is_known(request: web.Request, blob: Blob, modified: datetime) -> bool:
@@ -166,6 +146,8 @@ def _is_known(request: web.Request, blob: Blob, modified: datetime) -> bool:
 
 def _part(request: web.Request, blob: Blob, modified: datetime) -> Part | None:
     """The part that is asked for; what is no single range of bytes is passed over, as RFC 9110 has it."""
+    if blob.blocks is None and not _is_small(blob):  # of a part of it nobody could say whether it is right
+        return None
     match = _RANGE(request.headers.get(hdrs.RANGE, ""))
     if match is None or match.groups() == ("", "") or not _range_holds(request, blob, modified):
         return None

@@ -36,6 +36,7 @@ class Blob:
     checksum: str
     size: int
     modified: datetime
+    blocks: bytes | None = None  # the checksums of its blocks (`adiuva.blobs.blocks`)
 
 
 @frozen(kw_only=True)

@@ -24,7 +24,15 @@ CHANNEL = "adiuva_storage"
 
 
 async def insert_record(
-    conn: Connection, *, intent_id: UUID, user_id: UUID, record_id: UUID, table: str, checksum: str, size: int
+    conn: Connection,
+    *,
+    intent_id: UUID,
+    user_id: UUID,
+    record_id: UUID,
+    table: str,
+    checksum: str,
+    size: int,
+    blocks: bytes | None,
 ) -> Record | None:
     """Turn an upload into a record; None if the upload has lost its lease.
 
@@ -47,8 +55,9 @@ async def insert_record(
                 WHERE usage.user_id = $2 AND usage.kind = 'records'
                 RETURNING usage.last_change
             ), stored AS (
-                INSERT INTO storage_records (user_id, id, table_name, blob_key, checksum, size_bytes, change)
-                SELECT $2, $3, $4, upload.blob_key, $5, $6, usage.last_change FROM upload, usage
+                INSERT INTO storage_records
+                    (user_id, id, table_name, blob_key, checksum, size_bytes, block_checksums, change)
+                SELECT $2, $3, $4, upload.blob_key, $5, $6, $8, usage.last_change FROM upload, usage
                 RETURNING id, created_at, updated_at
             ), revived AS (
                 DELETE FROM storage_tombstones USING stored
@@ -65,6 +74,7 @@ async def insert_record(
             checksum,
             size,
             CHANNEL,
+            blocks,
         )
     except asyncpg.UniqueViolationError as error:
         if error.constraint_name != "storage_records_pkey":
@@ -90,6 +100,7 @@ async def replace_record(
     record_id: UUID,
     checksum: str,
     size: int,
+    blocks: bytes | None,
     quota: int | None,
     expected: Sequence[str] | None,
     lease: timedelta,
@@ -127,7 +138,7 @@ async def replace_record(
             RETURNING usage.last_change
         ), stored AS (
             UPDATE storage_records AS record
-            SET blob_key = upload.blob_key, checksum = $4, size_bytes = $5,
+            SET blob_key = upload.blob_key, checksum = $4, size_bytes = $5, block_checksums = $10,
                 change = usage.last_change, updated_at = now()
             FROM upload, usage
             WHERE record.user_id = $2 AND record.id = $3
@@ -152,6 +163,7 @@ async def replace_record(
         expected,
         lease,
         CHANNEL,
+        blocks,
     )
     if row is None:
         return None
@@ -234,7 +246,7 @@ async def find_blob(conn: Connection, user_id: UUID, record_id: UUID) -> Blob | 
     """Where the bytes of a record are."""
     row = await conn.fetchrow(
         """
-        SELECT blob_key AS key, checksum, size_bytes AS size, updated_at AS modified
+        SELECT blob_key AS key, checksum, size_bytes AS size, updated_at AS modified, block_checksums AS blocks
         FROM storage_records
         WHERE user_id = $1 AND id = $2
         """,

@@ -106,11 +106,14 @@ def read_body(request: web.Request, checksum_header: str = X_CHECKSUM, *, limit:
 
 
 async def _chunks(request: web.Request, limit: int, expect_end: Callable[[], None]) -> AsyncIterator[bytes]:
-    received = 0
+    received, content = 0, request.content
     try:
         while True:
             async with asyncio.timeout(IDLE_SECONDS):
-                chunk = await request.content.readany()
+                if request.content_length is None:  # in chunks of the client's, which may be tiny: many at once
+                    chunk = await content.readany()
+                else:  # as they came, while `readany` joins them
+                    chunk, _ = await content.readchunk()
             if not chunk:
                 expect_end()
                 return

@@ -63,6 +63,7 @@ class Records:
                         table=table,
                         checksum=body.checksum,
                         size=size,
+                        blocks=upload.blocks,
                     )
             except IdTakenError:  # somebody was faster
                 existing = await self._find(principal.user_id, stored_id)
@@ -110,6 +111,7 @@ class Records:
                     record_id=record_id,
                     checksum=checksum,
                     size=size,
+                    blocks=upload.blocks,
                     quota=account.quota,
                     expected=expected,
                     lease=self.uploads.lease,

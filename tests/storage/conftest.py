@@ -17,6 +17,7 @@ from adiuva.database import Database
 from adiuva.settings import Settings
 from adiuva.storage.keys import BLOBS
 from adiuva.testing.models import ScriptedModel
+from adiuva.testing.s3 import S3Way
 from adiuva.web.keys import DATABASE
 from tests.web.conftest import ProblemServer
 
@@ -124,6 +125,12 @@ async def client(start: Start) -> Client:
 @pytest.fixture
 async def user(client: Client) -> User:
     return await register(client)
+
+
+@pytest.fixture
+async def remote(start: Start, s3_way: S3Way) -> User:
+    """A user of a server that keeps its blobs in S3."""
+    return await register(await start(s3_bucket=s3_way.server.bucket, s3_endpoint_url=s3_way.url), "remote@example.com")
 
 
 async def keys(client: Client) -> set[str]:

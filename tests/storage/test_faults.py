@@ -4,7 +4,7 @@ import asyncio
 import errno
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
@@ -15,17 +15,10 @@ from click.testing import CliRunner, Result
 from adiuva.cli import main
 from adiuva.settings import Settings
 from adiuva.storage.keys import BLOBS
-from adiuva.storage.ranges import RANGES
 from adiuva.testing.s3 import Fault, S3Way
 from tests.storage.conftest import Start, User, assert_agreement, incoming, keys, register, sha256, state
 
 MIB = 2**20
-
-
-@pytest.fixture
-async def remote(start: Start, s3_way: S3Way) -> User:
-    """A user of a server that keeps its blobs in S3."""
-    return await register(await start(s3_bucket=s3_way.server.bucket, s3_endpoint_url=s3_way.url), "remote@example.com")
 
 
 @pytest.fixture(params=["user", "remote"])
@@ -176,96 +169,6 @@ async def test_what_was_altered_in_the_store_is_never_given_out_as_whole(
     )
     assert verified.exit_code == 1
     assert verified.output.count("other bytes than were stored") == 2
-
-
-Alter = Callable[[str, int], Awaitable[None]]
-
-
-@pytest.fixture(params=["files", "s3"])
-def altered(request: pytest.FixtureRequest, settings: Settings) -> tuple[User, Alter]:
-    """A user, and a way to flip the bit of a byte behind the server's back."""
-    user: User = request.getfixturevalue("user" if request.param == "files" else "remote")
-
-    async def alter_file(record_id: str, at: int) -> None:
-        [path] = (settings.data_dir / "blobs" / user.id / "notes").glob(f"{record_id}.*")
-        data = bytearray(path.read_bytes())
-        data[at] ^= 1
-        path.write_bytes(data)
-
-    async def alter_object(record_id: str, at: int) -> None:
-        way: S3Way = request.getfixturevalue("s3_way")
-        client, bucket = way.server.client(), way.server.bucket
-        [key] = [key for key in await keys(user.client) if record_id in key]
-        data = bytearray(client.get_object(Bucket=bucket, Key=key)["Body"].read())
-        data[at] ^= 1
-        client.put_object(Bucket=bucket, Key=key, Body=bytes(data))
-
-    return user, alter_file if request.param == "files" else alter_object
-
-
-@pytest.mark.parametrize("size", [1000, MIB, MIB + 1, 5 * MIB // 2])
-async def test_parts_are_those_of_what_was_stored(user: User, size: int) -> None:
-    body = os.urandom(size)
-    record = await user.stored(body)
-    edges = sorted({0, 1, 500, MIB - 1, MIB, MIB + 1, 2 * MIB, size - 2, size - 1})
-    for start in edges:
-        for last in edges:
-            if start <= last < size:
-                got = await user.read(record["id"], Range=f"bytes={start}-{last}")
-                assert got == (206, body[start : last + 1])
-
-
-@pytest.mark.parametrize("size", [1000, 5 * MIB // 2])
-async def test_no_part_of_what_was_altered_before_it_was_first_read_is_given_out(
-    altered: tuple[User, Alter], size: int
-) -> None:
-    """ST11: also a part without the byte."""
-    user, alter = altered
-    record = await user.stored(os.urandom(size))
-    await alter(record["id"], size - 1)
-    for wanted in ("bytes=0-0", "bytes=-1", f"bytes=1-{size}", f"bytes=0-{size - 2}"):
-        assert (await user.read(record["id"], Range=wanted))[0] == 502, wanted
-
-
-async def test_no_block_of_what_is_altered_later_is_given_out(altered: tuple[User, Alter]) -> None:
-    """ST11: what was read once may change all the same."""
-    user, alter = altered
-    body = os.urandom(3 * MIB)
-    record = await user.stored(body)
-    assert await user.read(record["id"], Range="bytes=5-9") == (206, body[5:10])
-    await alter(record["id"], 2 * MIB)
-    assert await user.read(record["id"], Range="bytes=5-9") == (206, body[5:10])
-    assert (await user.read(record["id"], Range=f"bytes={2 * MIB + 5}-{2 * MIB + 6}"))[0] == 502
-    with pytest.raises(aiohttp.ClientPayloadError):
-        await user.read(record["id"], Range="bytes=1-")
-
-
-async def test_a_large_record_is_read_as_a_whole_once_for_any_number_of_parts(
-    user: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    body = os.urandom(4 * MIB)
-    record = await user.stored(body)
-    asked: list[int] = []
-    blobs, get = user.client.app[BLOBS], user.client.app[BLOBS].get
-
-    def count(key: str, start: int = 0, end: int | None = None) -> Any:
-        asked.append((end or len(body)) - start)
-        return get(key, start, end)
-
-    monkeypatch.setattr(blobs, "get", count)
-    parts = [f"bytes={start}-{start + 99}" for start in range(0, 4 * MIB, MIB // 2)]
-    got = await asyncio.gather(*(user.read(record["id"], Range=part) for part in parts))
-    assert got == [(206, body[start : start + 100]) for start in range(0, 4 * MIB, MIB // 2)]
-    assert sorted(asked) == [*[MIB] * 8, 4 * MIB]
-
-
-async def test_what_is_remembered_of_parts_is_bounded(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adiuva.storage.ranges.REMEMBERED", 5)
-    for _ in range(4):
-        record = await user.stored(os.urandom(2 * MIB))
-        assert (await user.read(record["id"], Range="bytes=0-9"))[0] == 206
-    ranges = user.client.app[RANGES]
-    assert ranges._size == sum(map(len, ranges._known.values())) == 4
 
 
 async def test_bytes_that_are_missing_or_too_few_are_502_or_cut(user: User, settings: Settings) -> None:

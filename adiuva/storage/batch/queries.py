@@ -21,6 +21,7 @@ class Insertion:
     table: str
     checksum: str
     size: int
+    blocks: bytes | None
 
 
 async def lock(conn: Connection, user_id: UUID, intent_ids: Sequence[UUID], record_ids: Sequence[UUID]) -> None:
@@ -70,13 +71,14 @@ async def insert_records(conn: Connection, user_id: UUID, insertions: Sequence[I
                 WHERE usage.user_id = $1 AND usage.kind = 'records' AND uploaded.number = cardinality($2)
                 RETURNING usage.last_change, uploaded.number
             ), stored AS (
-                INSERT INTO storage_records (user_id, id, table_name, blob_key, checksum, size_bytes, change)
+                INSERT INTO storage_records
+                    (user_id, id, table_name, blob_key, checksum, size_bytes, block_checksums, change)
                 SELECT
-                    $1, item.record_id, item.table_name, uploads.blob_key, item.checksum, item.size,
+                    $1, item.record_id, item.table_name, uploads.blob_key, item.checksum, item.size, item.blocks,
                     usage.last_change - usage.number + item.position
                 FROM usage, uploads
-                JOIN unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::bigint[]) WITH ORDINALITY
-                    AS item (intent_id, record_id, table_name, checksum, size, position)
+                JOIN unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::bigint[], $8::bytea[]) WITH ORDINALITY
+                    AS item (intent_id, record_id, table_name, checksum, size, blocks, position)
                     ON item.intent_id = uploads.id
                 RETURNING id, table_name, checksum, size_bytes, created_at, updated_at
             ), revived AS (
@@ -96,6 +98,7 @@ async def insert_records(conn: Connection, user_id: UUID, insertions: Sequence[I
             [insertion.checksum for insertion in insertions],
             [insertion.size for insertion in insertions],
             CHANNEL,
+            [insertion.blocks for insertion in insertions],
         )
     except asyncpg.UniqueViolationError as error:
         if error.constraint_name != "storage_records_pkey":

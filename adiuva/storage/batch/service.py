@@ -119,6 +119,7 @@ class Batch:
             record_id=one.record_id,
             checksum=one.item.checksum,
             size=len(one.item.blob),
+            blocks=one.upload.blocks,
             quota=account.quota,
             expected=None if if_match in {None, "*"} else [str(if_match)],
             lease=self.uploads.lease,
@@ -192,6 +193,7 @@ async def _insert(conn: Connection, user_id: UUID, writes: Sequence[_Write]) -> 
             table=one.item.table,
             checksum=one.item.checksum,
             size=len(one.item.blob),
+            blocks=one.upload.blocks,
         )
         for one in writes
     ]

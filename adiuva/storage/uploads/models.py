@@ -54,6 +54,7 @@ class Upload:
     key: str
     reserved: int
     replaces: int
+    blocks: bytes | None = None  # checksums of its blocks (`adiuva.blobs.blocks`), once all have come
     committed: bool = False
 
     @classmethod

@@ -10,6 +10,7 @@ from uuid import UUID
 import asyncpg
 import structlog
 
+from adiuva.blobs.blocks import BlockChecksums
 from adiuva.blobs.protocol import BlobStore
 from adiuva.database import Database
 from adiuva.errors import AdiuvaError, ChecksumMismatchError, QuotaExceededError, UnavailableError
@@ -85,13 +86,15 @@ class Uploads:
             PayloadTooLargeError: it is more than was announced.
             QuotaExceededError: it is of unknown length, and more than there is room for.
         """
-        chunks = self._metered(upload, body)
+        blocks = BlockChecksums()
+        chunks = self._metered(upload, body, blocks)
         try:
             size = await self.blobs.put(upload.key, chunks, size=body.length, sha256=body.checksum)
         except ChecksumMismatchError:
             await expect_end_soon(body)
             raise
         body.expect_end()
+        upload.blocks = blocks.digest()
         self.reached("stored")
         return size
 
@@ -123,8 +126,8 @@ class Uploads:
         if not await _answered(ask()):
             raise QuotaExceededError
 
-    async def _metered(self, upload: Upload, body: Body) -> AsyncIterator[bytes]:
-        """The chunks of ``body``; where nothing is known of its length, room is reserved as they come."""
+    async def _metered(self, upload: Upload, body: Body, blocks: BlockChecksums) -> AsyncIterator[bytes]:
+        """The chunks of ``body``, told to ``blocks``; where its length is unknown, room is reserved as they come."""
         received = 0
         async for chunk in body.chunks:
             if not received:
@@ -133,6 +136,7 @@ class Uploads:
             missing = received - upload.replaces - upload.reserved
             if missing > 0 and upload.account.quota is not None:
                 await self._reserve_more(upload, missing)
+            blocks.update(chunk)
             yield chunk
 
     async def _reserve_more(self, upload: Upload, missing: int) -> None:
