@@ -20,7 +20,7 @@ from adiuva.errors import (
     PreconditionFailedError,
     RangeNotSatisfiableError,
 )
-from adiuva.storage.keys import BLOBS
+from adiuva.storage.keys import BLOBS, UPLOADS
 from adiuva.storage.models import Blob
 from adiuva.storage.ranges import RANGES
 from adiuva.web.describe import OCTETS, Answer, Parameter
@@ -119,14 +119,18 @@ async def _send(
     status: HTTPStatus,
     headers: Mapping[str, str],
 ) -> web.StreamResponse:
+    traffic = request.app[UPLOADS].traffic
     if length <= SMALL:
-        return web.Response(body=b"".join([chunk async for chunk in chunks]), status=status, headers=headers)
+        body = b"".join([chunk async for chunk in chunks])
+        traffic.bytes_out += len(body)
+        return web.Response(body=body, status=status, headers=headers)
     response = web.StreamResponse(status=status, headers=headers)
     response.content_length = length
     async for chunk in chunks:
         if not response.prepared:  # not before: as long as nothing is sent, a damaged blob gets an answer of its own
             await response.prepare(request)
         await response.write(chunk)
+        traffic.bytes_out += len(chunk)
     return response
 
 
