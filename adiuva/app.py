@@ -113,10 +113,11 @@ def create_app(
         register(app, API, routes)
     register(app, OPENAI, openai_handlers.ROUTES)
     register(app, "", mcp_handlers.ROUTES)
-    register(app, "", observe_handlers.ROUTES)
     app[openapi_handlers.REFERENCE] = openapi_handlers.Reference(app[ROUTES], __version__)
     if settings.env == "dev":
         register(app, "", openapi_handlers.PAGE_ROUTES)
+    if not settings.metrics_port:
+        register(app, "", observe_handlers.ROUTES)
     cors.allow_origins(app, settings.cors_origins)
     return app
 

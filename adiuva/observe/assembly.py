@@ -11,6 +11,7 @@ from adiuva import __version__
 from adiuva.database import OnQuery
 from adiuva.llm.protocol import Model
 from adiuva.observe.lag import LoopLag
+from adiuva.observe.listener import listen
 from adiuva.observe.metrics import METRICS, Metrics
 from adiuva.observe.readings import Sources
 from adiuva.runtime import Tracing
@@ -43,6 +44,8 @@ TRACES = web.AppKey("traces", TraceHooks)
 def prepare(app: web.Application) -> None:
     """Count and trace the requests that the middleware installed after this answers.
 
+    ``/metrics`` is the caller's to register, unless it has a port of its own (``METRICS_PORT``).
+
     Raises:
         SettingsError: traces are wanted, and the packages for them are not installed.
     """
@@ -54,6 +57,8 @@ def prepare(app: web.Application) -> None:
         install(app, hooks.traces)
         app[SOCKET_SPANS] = SocketTraces(hooks.traces)
         app.cleanup_ctx.append(_sending)  # first to come and last to go
+    if app[SETTINGS].metrics_port:
+        app.cleanup_ctx.append(listen)
 
 
 async def watch(app: web.Application, sources: Sources) -> AsyncIterator[None]:

@@ -8,6 +8,7 @@ from aiohttp.test_utils import TestClient
 from attrs import evolve
 from prometheus_client.parser import text_string_to_metric_families
 
+import adiuva.observe.metrics
 from adiuva.app import create_app
 from adiuva.chat.registry import AgentRegistry
 from adiuva.llm.protocol import Model
@@ -37,6 +38,12 @@ class Agent(TaskAgent):
 async def double() -> AsyncIterator[OpenAIDouble]:
     async with OpenAIDouble() as double:
         yield double
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every look at the metrics is a new one."""
+    monkeypatch.setattr(adiuva.observe.metrics, "KEPT_SECONDS", 0)
 
 
 @pytest.fixture
