@@ -102,7 +102,8 @@ class Gateway:
         if self.on_report is None:
             return await attempt.run(lane)
         outcome: Outcome = "error"
-        usage, started = Usage(), monotonic()
+        usage: Usage | None = None
+        started = monotonic()
         try:
             turn = await attempt.run(lane)
             outcome, usage = "ok", turn.usage

@@ -12,7 +12,7 @@ Outcome = Literal["ok", "cancelled", "error", FaultKind]
 """``error``: whoever took the answer in raised something of its own."""
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, slots=False)  # one is made for every call, and frozen slots are slow to fill
 class CallReport:
     """One attempt to have one model answer."""
 
@@ -22,7 +22,7 @@ class CallReport:
     retry: bool  # whether this model had failed at the same call before
     seconds: float
     first_text_seconds: float | None  # to the first piece of text; None where it was not streamed, or none came
-    usage: Usage
+    usage: Usage | None  # None where the answer is not whole
 
 
 OnReport = Callable[[CallReport], None]

@@ -3,16 +3,16 @@
 Labels are templates, names of this server's own parts, and words of fixed lists; what a client wrote is none.
 """
 
-from collections.abc import Iterator
 from time import monotonic
 from typing import Final
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, Counter, Histogram, Info, ProcessCollector, generate_latest
-from prometheus_client.metrics_core import Metric
+from attrs import frozen
+from prometheus_client import CollectorRegistry, Info, ProcessCollector, generate_latest
 
 from adiuva.llm.reports import CallReport
 from adiuva.observe.readings import Readings, Sources
+from adiuva.observe.tallies import Count, Counts, Spread, Spreads
 
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 OTHER: Final = "other"
@@ -22,82 +22,73 @@ _SWITCHING_PROTOCOLS: Final = 101
 KEPT_SECONDS: Final = 1.0
 """So long a text is given again: making it takes some ms of the event loop, and anybody may ask for it."""
 
-_REQUEST_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
-_MODEL_SECONDS: Final = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 60, 120)
-_LAG_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+_REQUEST_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_MODEL_SECONDS: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 60.0, 120.0)
+_LAG_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
-class _Registry(CollectorRegistry):
-    def collect(self) -> Iterator[Metric]:
-        """All families, without the time at which each series began, which would be a second series for each."""
-        for metric in super().collect():
-            metric.samples = [sample for sample in metric.samples if not sample.name.endswith("_created")]
-            yield metric
+@frozen(kw_only=True)
+class _Calls:
+    """What one kind of model calls is counted by."""
+
+    calls: Count
+    retries: Count
+    seconds: Spread
+    first_text_seconds: Spread
+    input_tokens: Count
+    output_tokens: Count
 
 
 class Metrics:
-    """The metrics of one application in one process; it is the `Counting` of ``adiuva.web.keys``.
-
-    Labels are resolved once for each set of them, since that takes longer than counting.
-    """
+    """The metrics of one application in one process; it is the `Counting` of ``adiuva.web.keys``."""
 
     def __init__(self, version: str) -> None:
-        self._registry = registry = _Registry()
-        ProcessCollector(registry=registry)
-        Info("adiuva", "The server.", registry=registry).info({"version": version})
-        self._requests = Counter(
-            "adiuva_http_requests", "Requests answered.", ("method", "route", "status"), registry=registry
-        )
-        self._request_seconds = Histogram(
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        Info("adiuva", "The server.", registry=self._registry).info({"version": version})
+        self._requests = Counts("adiuva_http_requests", "Requests answered.", "method", "route", "status")
+        self._request_seconds = Spreads(
             "adiuva_http_request_duration_seconds",
             "From a request's head to the answer of its handler; sockets are not in it.",
-            ("method", "route"),
-            buckets=_REQUEST_SECONDS,
-            registry=registry,
+            "method",
+            "route",
+            bounds=_REQUEST_SECONDS,
         )
-        self._socket_requests = Counter(
-            "adiuva_socket_requests",
-            "Requests on sockets of the chat that have ended.",
-            ("outcome",),
-            registry=registry,
+        self._socket_requests = Counts(
+            "adiuva_socket_requests", "Requests on the chat's sockets that have ended.", "outcome"
         )
-        self._socket_request_seconds = Histogram(
+        self._socket_request_seconds = Spreads(
             "adiuva_socket_request_duration_seconds",
             "From such a request's turn on its socket to its last frame.",
-            buckets=_REQUEST_SECONDS,
-            registry=registry,
+            bounds=_REQUEST_SECONDS,
         )
-        self._model_calls = Counter(
-            "adiuva_model_calls", "Attempts to have a model answer.", ("model", "lane", "outcome"), registry=registry
-        )
-        self._model_retries = Counter(
-            "adiuva_model_retries", "Those of them that repeat one that failed.", ("model", "lane"), registry=registry
-        )
-        self._model_tokens = Counter(
-            "adiuva_model_tokens", "As the providers count them.", ("model", "lane", "type"), registry=registry
-        )
-        self._model_seconds = Histogram(
+        model = "model", "lane"
+        self._calls = Counts("adiuva_model_calls", "Attempts to have a model answer.", *model, "outcome")
+        self._retries = Counts("adiuva_model_retries", "Those of them that repeat one that failed.", *model)
+        self._tokens = Counts("adiuva_model_tokens", "As the providers count them.", *model, "type")
+        self._call_seconds = Spreads(
             "adiuva_model_call_duration_seconds",
             "How long an attempt takes, to its last token or its fault.",
-            ("model", "lane"),
-            buckets=_MODEL_SECONDS,
-            registry=registry,
+            *model,
+            bounds=_MODEL_SECONDS,
         )
-        self._first_text_seconds = Histogram(
+        self._first_text_seconds = Spreads(
             "adiuva_model_first_text_seconds",
             "How long a streamed attempt takes to its first text.",
-            ("model", "lane"),
-            buckets=_MODEL_SECONDS,
-            registry=registry,
+            *model,
+            bounds=_MODEL_SECONDS,
         )
-        self._lag = Histogram(
+        self._lag = Spreads(
             "adiuva_event_loop_lag_seconds",
             "How much later than planned a timer runs, twice a second.",
-            buckets=_LAG_SECONDS,
-            registry=registry,
+            bounds=_LAG_SECONDS,
         )
+        for family in list(vars(self).values()):
+            if isinstance(family, Counts | Spreads):
+                self._registry.register(family)
+        self._bound: dict[tuple[str, str | None, int], tuple[Count, Spread | None]] = {}
+        self._bound_calls: dict[tuple[str, str, str], _Calls] = {}
         self._text, self._made_at = b"", float("-inf")
-        self._bound: dict[tuple[str, str | None, int], tuple[Counter, Histogram | None]] = {}
 
     def read(self, sources: Sources) -> None:
         """Have ``sources`` looked at whenever somebody asks."""
@@ -112,41 +103,53 @@ class Metrics:
     def request(self, method: str, route: str | None, status: int, seconds: float) -> None:
         """See `Counting`."""
         count, latency = self._bound.get((method, route, status)) or self._bind(method, route, status)
-        count.inc()
+        count.value += 1
         if latency is not None:
-            latency.observe(seconds)
+            latency.add(seconds)
 
-    def _bind(self, method: str, route: str | None, status: int) -> tuple[Counter, Histogram | None]:
-        method = method if method in METHODS else OTHER  # a client may write anything
-        route = route or NO_ROUTE
-        latency = None
-        if status != _SWITCHING_PROTOCOLS:  # that lasts as long as the socket is open
-            latency = self._request_seconds.labels(method, route)
-        bound = self._requests.labels(method, route, status), latency
-        if method is not OTHER:
-            self._bound[method, None if route == NO_ROUTE else route, status] = bound
+    def _bind(self, method: str, route: str | None, status: int) -> tuple[Count, Spread | None]:
+        known = method in METHODS  # a client may write anything
+        labels = method if known else OTHER, route or NO_ROUTE
+        # A switch to another protocol lasts as long as the socket is open.
+        latency = None if status == _SWITCHING_PROTOCOLS else self._request_seconds.of(*labels)
+        bound = self._requests.of(*labels, str(status)), latency
+        if known:
+            self._bound[method, route, status] = bound
         return bound
 
     def socket_request(self, outcome: str, seconds: float) -> None:
         """See `Counting`."""
-        self._socket_requests.labels(outcome).inc()
-        self._socket_request_seconds.observe(seconds)
+        self._socket_requests.of(outcome).value += 1
+        self._socket_request_seconds.of().add(seconds)
 
     def model_call(self, report: CallReport) -> None:
         """One attempt to have a model answer has ended."""
-        model, lane = report.model, report.lane
-        self._model_calls.labels(model, lane, report.outcome).inc()
-        self._model_seconds.labels(model, lane).observe(report.seconds)
-        self._model_tokens.labels(model, lane, "input").inc(report.usage.prompt_tokens)
-        self._model_tokens.labels(model, lane, "output").inc(report.usage.completion_tokens)
+        key = report.model, report.lane, report.outcome
+        bound = self._bound_calls.get(key) or self._bind_call(*key)
+        bound.calls.value += 1
+        bound.seconds.add(report.seconds)
+        if (usage := report.usage) is not None:
+            bound.input_tokens.value += usage.prompt_tokens
+            bound.output_tokens.value += usage.completion_tokens
         if report.retry:
-            self._model_retries.labels(model, lane).inc()
+            bound.retries.value += 1
         if report.first_text_seconds is not None:
-            self._first_text_seconds.labels(model, lane).observe(report.first_text_seconds)
+            bound.first_text_seconds.add(report.first_text_seconds)
+
+    def _bind_call(self, model: str, lane: str, outcome: str) -> _Calls:
+        bound = self._bound_calls[model, lane, outcome] = _Calls(
+            calls=self._calls.of(model, lane, outcome),
+            retries=self._retries.of(model, lane),
+            seconds=self._call_seconds.of(model, lane),
+            first_text_seconds=self._first_text_seconds.of(model, lane),
+            input_tokens=self._tokens.of(model, lane, "input"),
+            output_tokens=self._tokens.of(model, lane, "output"),
+        )
+        return bound
 
     def loop_lag(self, seconds: float) -> None:
         """A timer ran ``seconds`` late."""
-        self._lag.observe(seconds)
+        self._lag.of().add(seconds)
 
 
 METRICS = web.AppKey("metrics", Metrics)
