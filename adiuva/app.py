@@ -43,6 +43,11 @@ from adiuva.marketplace import handlers as marketplace_handlers
 from adiuva.marketplace.packages.service import PACKAGES, Packages
 from adiuva.marketplace.review.service import REVIEWS, Reviews
 from adiuva.marketplace.service import MARKETPLACE, Marketplace, remove_refunded
+from adiuva.observe import assembly as observe_assembly
+from adiuva.observe import handlers as observe_handlers
+from adiuva.observe.assembly import TRACES
+from adiuva.observe.metrics import METRICS
+from adiuva.observe.readings import Sources
 from adiuva.runtime import ActorSystem
 from adiuva.settings import Settings
 from adiuva.storage import handlers as storage_handlers
@@ -74,6 +79,7 @@ HTTP = web.AppKey("http", aiohttp.ClientSession)
 MODEL: web.AppKey[Model] = web.AppKey("model")
 REGISTRY = web.AppKey("registry", AgentRegistry)
 ACTORS = web.AppKey("actors", ActorSystem)
+WATCHERS = web.AppKey("watchers", ActorSystem)
 
 
 def create_app(
@@ -83,11 +89,12 @@ def create_app(
     app = web.Application()
     app[SETTINGS] = settings
     app[REGISTRY] = registry or AgentRegistry.load(set(settings.blocked_plugins), seconds=settings.plugin_load_seconds)
+    observe_assembly.prepare(app)  # before the middleware, so that it is around it
     middleware.install(app)
     if model is not None:
         app[MODEL] = model
     app.cleanup_ctx.extend([_limiter, _database, _auth, _billing, _http, _blobs, _storage, _marketplace, _vectors])
-    app.cleanup_ctx.extend([_accounts, _model, _actors, _batches, _sockets])
+    app.cleanup_ctx.extend([_accounts, _model, _actors, _batches, _sockets, _observe])
     app.on_shutdown.append(_say_goodbye)
     for routes in (
         health.ROUTES,
@@ -113,6 +120,8 @@ def create_app(
     app[openapi_handlers.REFERENCE] = openapi_handlers.Reference(app[ROUTES], __version__)
     if settings.env == "dev":
         register(app, "", openapi_handlers.PAGE_ROUTES)
+    if not settings.metrics_port:
+        register(app, "", observe_handlers.ROUTES)
     cors.allow_origins(app, settings.cors_origins)
     return app
 
@@ -125,7 +134,7 @@ async def _limiter(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _database(app: web.Application) -> AsyncIterator[None]:
-    app[DATABASE] = await Database.connect(app[SETTINGS])
+    app[DATABASE] = await Database.connect(app[SETTINGS], on_query=app[TRACES].on_query)
     yield
     await app[DATABASE].close()
 
@@ -211,15 +220,18 @@ async def _model(app: web.Application) -> AsyncIterator[None]:
     if MODEL in app:
         yield
         return
-    model = app[MODEL] = build_model(app[SETTINGS])
+    model = app[MODEL] = build_model(
+        app[SETTINGS], on_report=app[METRICS].model_call, trace_configs=app[TRACES].model_requests
+    )
     yield
     await model.close()
 
 
 async def _actors(app: web.Application) -> AsyncIterator[None]:
     settings = app[SETTINGS]
-    system = app[ACTORS] = ActorSystem()
-    watchers = ActorSystem()  # of its own: what observers do is no load of the chat
+    system = app[ACTORS] = ActorSystem(tracing=app[TRACES].messages)
+    # Of its own: what observers do is no load of the chat.
+    watchers = app[WATCHERS] = ActorSystem(tracing=app[TRACES].messages)
     observers = await Observers.start(
         watchers,
         app[REGISTRY].observers(),
@@ -232,7 +244,7 @@ async def _actors(app: web.Application) -> AsyncIterator[None]:
         system,
         settings,
         registry=app[REGISTRY],
-        model=app[MODEL],
+        model=app[TRACES].model(app[MODEL]),
         models=model_names(settings) or ("",),  # none configured: whatever is asked, the model says so
         http=app[HTTP],
         observers=observers,
@@ -265,6 +277,20 @@ async def _sockets(app: web.Application) -> AsyncIterator[None]:
     app[SOCKETS] = SocketWatch(auth=app[AUTH])
     await app[SOCKETS].start()
     yield
+
+
+async def _observe(app: web.Application) -> AsyncIterator[None]:
+    chat = app[CHAT]
+    sources = Sources(
+        systems=[app[ACTORS], app[WATCHERS]],
+        database=app[DATABASE],
+        uploads=app[UPLOADS],
+        sockets=app[SOCKETS],
+        redactions=chat.sanitizer.redactions,
+        refused_actions=chat.refused_actions,
+    )
+    async for _ in observe_assembly.watch(app, sources):
+        yield
 
 
 async def _say_goodbye(app: web.Application) -> None:

@@ -27,6 +27,7 @@ else:
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
+OnQuery = Callable[[asyncpg.connection.LoggedQuery], None]
 
 _HERE = Path(__file__).parent
 # Installed, they are in the package; in a checkout, beside it.
@@ -66,21 +67,26 @@ class SchemaBehindError(AdiuvaError):
 class Acquired:
     """``async with database.acquire() as connection``: one of the pool's, given back at the end."""
 
-    __slots__ = ("_connection", "_pool")
+    __slots__ = ("_connection", "_database")
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    def __init__(self, database: "Database") -> None:
+        self._database = database
         self._connection: PoolConnectionProxy[asyncpg.Record] | None = None
 
     async def __aenter__(self) -> "PoolConnectionProxy[asyncpg.Record]":
+        database = self._database
+        database.acquiring += 1
         try:
             # Not the pool's own timeout: before Python 3.12 that costs a task.
             async with asyncio.timeout(ACQUIRE_SECONDS):
-                self._connection = connection = await self._pool.acquire()
+                self._connection = connection = await database.pool.acquire()
         except TimeoutError as error:
+            database.given_up += 1
             raise OverloadedError(retry_after=1) from error
         except (*_FAULTS, asyncpg.InterfaceError, asyncpg.PostgresError) as error:
             raise UnavailableError(retry_after=1) from error
+        finally:
+            database.acquiring -= 1
         return connection
 
     async def __aexit__(
@@ -92,7 +98,7 @@ class Acquired:
             isinstance(error, Exception) and not isinstance(error, AdiuvaError) and _is_lost(connection)
         )
         try:
-            await self._pool.release(connection, timeout=RELEASE_SECONDS)
+            await self._database.pool.release(connection, timeout=RELEASE_SECONDS)
         except (*_FAULTS, asyncpg.InterfaceError, asyncpg.PostgresError) as fault:
             # What was asked for is done; the pool makes a new connection in place of this one.
             log.info("a connection was lost on its way back", error=type(fault).__name__)
@@ -114,15 +120,20 @@ class Database:
 
     pool: Pool
     dsn: str = field(repr=False)
+    acquiring: int = field(default=0, init=False)  # how many wait for a connection now
+    given_up: int = field(default=0, init=False)  # how many have waited in vain
     _embedded: EmbeddedPostgres | None = None
     _supervision: "asyncio.Task[None] | None" = None
 
     @classmethod
-    async def connect(cls, settings: Settings, *, share: bool = False, check: bool = True) -> Self:
+    async def connect(
+        cls, settings: Settings, *, share: bool = False, check: bool = True, on_query: OnQuery | None = None
+    ) -> Self:
         """Start or reach the database, and see that its schema is up to date.
 
         An embedded database is migrated here. With ``share`` one that another process of ours runs is joined, as
         ``adiuva admin`` does beside a running server; otherwise a second server on one ``DATA_DIR`` is refused.
+        ``on_query`` is called after each statement, in the context of the task that it was for.
 
         Raises:
             EmbeddedPostgresError: The embedded server does not start; its message says why.
@@ -132,7 +143,7 @@ class Database:
         embedded = None if settings.database_url else await asyncio.to_thread(_embed, settings, share=share)
         dsn = embedded.dsn if embedded else settings.database_url
         try:
-            pool = await _pool(dsn)
+            pool = await _pool(dsn, on_query)
         except BaseException:
             if embedded:
                 await asyncio.to_thread(embedded.stop)
@@ -153,7 +164,7 @@ class Database:
 
         Connections are not reset between their users (that is a round trip): whoever sets session state undoes it.
         """
-        return Acquired(self.pool)
+        return Acquired(self)
 
     async def ping(self) -> None:
         """Raise ``UnavailableError`` unless the database answers."""
@@ -224,13 +235,18 @@ def _embed(settings: Settings, *, share: bool) -> EmbeddedPostgres:
     return (EmbeddedPostgres.running(folder) if share else None) or EmbeddedPostgres.start(folder)
 
 
-async def _pool(dsn: str) -> Pool:
+async def _pool(dsn: str, on_query: OnQuery | None) -> Pool:
+    async def listen(connection: Connection) -> None:
+        assert on_query is not None
+        connection.add_query_logger(on_query)
+
     try:
         return await asyncpg.create_pool(
             dsn,
             min_size=POOL_MIN,
             max_size=POOL_MAX,
             reset=_no_reset,
+            init=listen if on_query is not None else None,
             **_connect_args(),
         )
     except (*_FAULTS, TimeoutError, ValueError, asyncpg.InterfaceError, asyncpg.PostgresError) as error:

@@ -90,6 +90,8 @@ class Settings:
         origins, default=("app://.", "http://localhost:3000", "http://localhost:5173")
     )
     trusted_proxies: tuple[Network, ...] = setting(networks, default=())
+    metrics_port: int = setting(whole(0, 65535), default=0)  # 0: /metrics is where everything else is
+    otel_exporter_otlp_endpoint: str = optional(_HTTP, secret=True)
     max_json_bytes: int = setting(whole(1024, 2**30), default=2**20)
     max_blob_bytes: int = setting(whole(1, 2**40), default=2**30)
     upload_lease_seconds: float = setting(seconds(1, 3600), default=30.0)

@@ -88,6 +88,7 @@ DELETE /api/v1/storage/vectors        private  user
 POST   /api/v1/storage/vectors/search private  user
 POST   /api/v1/storage/vectors/upsert private  user
 GET    /docs                          public   -
+GET    /metrics                       public   -
 """
 
 

@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
 # lock file: the extras of setup.cfg that it covers
-DEV = {"client", "redis", "mcp", "testing", "build", "dev", "lock", "bench", "docs"}
+DEV = {"client", "redis", "mcp", "otel", "testing", "build", "dev", "lock", "bench", "docs"}
 LOCKS = {"requirements.lock": {"build"}, "requirements-dev.lock": DEV}
 
 

@@ -75,6 +75,11 @@ class SocketWatch:
         self._task: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
 
+    @property
+    def open(self) -> int:
+        """How many sockets there are."""
+        return len(self._sockets)
+
     @contextmanager
     def watching(self, socket: WatchedSocket) -> Iterator[None]:
         """Look after ``socket`` meanwhile."""

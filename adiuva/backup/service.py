@@ -9,7 +9,7 @@ from adiuva.backup import queries
 from adiuva.backup.models import Backup, Label, StoredBackup
 from adiuva.clock import new_id
 from adiuva.database import Database
-from adiuva.errors import NotFoundError, QuotaExceededError, UnavailableError
+from adiuva.errors import NotFoundError, UnavailableError
 from adiuva.storage.uploads.models import Account, Body, Wanted
 from adiuva.storage.uploads.service import Uploads
 from adiuva.tiers import TIERS
@@ -34,7 +34,7 @@ class Backups:
         """
         account = Account(user_id=principal.user_id, kind="backups", quota=TIERS[principal.tier].backup_bytes)
         if account.quota == 0:
-            raise QuotaExceededError
+            raise self.uploads.no_room(account)
         backup_id = new_id()
         wanted = Wanted(name=f"{_FOLDER}/{backup_id}", length=body.length)
         async with self.uploads.open(account, [wanted]) as [upload]:

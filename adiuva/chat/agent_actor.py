@@ -54,12 +54,14 @@ class AgentActor(Actor):
         http: aiohttp.ClientSession,
         reach: Mapping[str, frozenset[Permission]],
         more_tools: MoreTools | None = None,
+        refused: Counter[str] | None = None,
         capacity: int,
         concurrency: int,
     ) -> None:
         """``manifest``: of the plugin that the agent belongs to, whose settings and rights its tools have.
 
         ``reach``: what each agent of this server reads. ``more_tools`` gives tools beside the agent's own.
+        ``refused`` counts actions beyond the rights, by the tool that wanted them.
         """
         super().__init__(agent.name, capacity=capacity, concurrency=concurrency)
         self._agent = agent
@@ -68,14 +70,14 @@ class AgentActor(Actor):
         self._reach = reach
         self._more_tools = more_tools
         self._views: dict[frozenset[Permission] | None, _View] = {}  # by what is granted, which few sets are
-        self.refused: Counter[str] = Counter()  # actions beyond the rights, by the tool that wanted them
+        self._refused = Counter() if refused is None else refused
         self._model = model
         self._http = http
         self._log = structlog.get_logger(f"adiuva.agents.{agent.name}")
 
     async def receive(self, payload: AgentJob, ctx: ActorContext) -> ChatResult:
         """Run the agent over ``payload``; what it logs carries the ids of the request."""
-        bound = bind_contextvars(**ctx.trace)  # not `bound_contextvars`, which reads all of the context first
+        bound = bind_contextvars(**ctx.log_ids)  # not `bound_contextvars`, which reads all of the context first
         try:
             return await self._run(payload, ctx)
         finally:
@@ -100,7 +102,7 @@ class AgentActor(Actor):
                 tools=view.tools,
                 specs=view.specs,
                 rights=view.rights,
-                refused=self.refused,
+                refused=self._refused,
                 context=context,
                 model=self._model,
                 model_name=payload.model,

@@ -1,5 +1,6 @@
 """Puts the chat together: one actor for each agent, the orchestrator before them, and the sanitizer behind."""
 
+from collections import Counter
 from functools import partial
 
 import aiohttp
@@ -40,6 +41,7 @@ async def start_chat(
     sanitizer = Sanitizer(prompts)
     reach = {name: reach_of(agent, registry.manifest_of(name)) for name, agent in agents.items()}
     refs = {}
+    refused: dict[str, Counter[str]] = {name: Counter() for name in agents}
     for name, agent in agents.items():
         refs[name] = await system.start(
             AgentActor(
@@ -49,6 +51,7 @@ async def start_chat(
                 http=http,
                 reach=reach,
                 more_tools=_more_tools(mcp, name, registry, sanitizer),
+                refused=refused[name],
                 capacity=settings.mailbox_capacity,
                 concurrency=settings.agent_concurrency,
             )
@@ -72,6 +75,7 @@ async def start_chat(
         deadline_seconds=settings.chat_deadline_seconds,
         sanitizer=sanitizer,
         observers=observers,
+        refused_actions=refused,
     )
 
 

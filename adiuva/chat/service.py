@@ -1,6 +1,7 @@
 """What REST and WebSocket share: from a `ChatRequest` and its user to a job that the orchestrator's actor answers."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -45,6 +46,7 @@ class Chat:
     deadline_seconds: float
     sanitizer: Sanitizer
     observers: Observers = field(factory=Observers)
+    refused_actions: Mapping[str, Counter[str]] = field(factory=dict)  # beyond the rights; by agent, and by tool
 
     def job(self, request: ChatRequest, principal: Principal, *, stream: bool) -> ChatJob:
         """The job that ``request`` asks for.

@@ -6,6 +6,7 @@ The task of the request's handler reads; a second task runs the requests, and ex
 import asyncio
 import time
 from collections import deque
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -31,7 +32,7 @@ from adiuva.errors import (
 )
 from adiuva.web import problems, wire
 from adiuva.web.access import PRINCIPAL, Principal
-from adiuva.web.keys import LIMITER, SETTINGS
+from adiuva.web.keys import COUNTING, LIMITER, SETTINGS, SOCKET_SPANS
 from adiuva.web.limits import Limiter
 
 log = structlog.get_logger(__name__)
@@ -68,6 +69,8 @@ class ChatSocket:
         self._auth: Auth = request.app[AUTH]
         self._limiter: Limiter = request.app[LIMITER]
         self._rate_limits = request.app[SETTINGS].rate_limits
+        self._counting = request.app.get(COUNTING)
+        self._spans = request.app.get(SOCKET_SPANS)
         self._user_id = str(principal.user_id)
         self._login_id: UUID = principal.login_id
         self._expires_at: datetime = principal.expires_at
@@ -188,7 +191,8 @@ class ChatSocket:
     async def _work(self, exchange: Exchange, frame: dict[str, Any]) -> None:
         while True:
             self._exchange = exchange
-            await self._serve(exchange, frame)
+            with self._span():
+                await self._serve(exchange, frame)
             if self.expired:
                 await self.close(CLOSE_UNAUTHORIZED, "token expired")
             if not self._waiting or self._closing:
@@ -196,6 +200,9 @@ class ChatSocket:
             exchange, text = self._waiting.popleft()
             frame = orjson.loads(text)
         self._worker = self._exchange = None
+
+    def _span(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._spans is None else self._spans.socket_request()
 
     async def _stop_worker(self) -> None:
         self._waiting.clear()
@@ -222,8 +229,10 @@ class ChatSocket:
             last = {"type": "cancelled"}
         self._exchange = None  # what comes from here on is for the next one
         outcome = last.get("code", last["type"]) if last else "closed"
-        milliseconds = round((time.monotonic() - started) * 1000, 1)
-        log.info("socket request", outcome=outcome, ms=milliseconds, user_id=self._user_id)
+        seconds = time.monotonic() - started
+        if self._counting is not None:
+            self._counting.socket_request(outcome, seconds)
+        log.info("socket request", outcome=outcome, ms=round(seconds * 1000, 1), user_id=self._user_id)
         if last:
             await self._send(last)
 

@@ -1,9 +1,10 @@
 """The model that the settings describe."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
+import aiohttp
 import structlog
 from attrs import frozen
 
@@ -15,6 +16,7 @@ from adiuva.llm.lane import Lane
 from adiuva.llm.litellm_lane import LitellmLane
 from adiuva.llm.protocol import Model, ModelCall, ModelTurn, OnText
 from adiuva.llm.providers import DEFAULT_MODELS, Endpoints
+from adiuva.llm.reports import OnReport
 from adiuva.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -47,20 +49,34 @@ def model_names(settings: Settings, environ: Mapping[str, str] = os.environ) -> 
     return tuple(dict.fromkeys((default, *settings.llm_models))) if default else ()
 
 
-def build_model(settings: Settings, environ: Mapping[str, str] = os.environ) -> ServedModel:
-    """The model, or what stands in for it: `OfflineModel` in development, `NoModel` in production."""
+def build_model(
+    settings: Settings,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    on_report: OnReport | None = None,
+    trace_configs: Sequence[aiohttp.TraceConfig] = (),
+) -> ServedModel:
+    """The model, or what stands in for it: `OfflineModel` in development, `NoModel` in production.
+
+    ``on_report`` is told of every call, ``trace_configs`` of what the direct lane sends.
+    """
     default = _default_model(settings, environ)
     if not default:
         return NoModel()
     if default == offline.NAME:
         if settings.llm_api_base:
             log.warning("LLM_API_BASE is of no use without LLM_MODEL")
-        return offline.OfflineModel()
+        return offline.OfflineModel(on_report=on_report)
     endpoints = Endpoints(environ=environ, model=default, api_base=settings.llm_api_base)
     return Gateway(
-        lane_of=_Lanes(settings.llm_lane, DirectLane(endpoints=endpoints), LitellmLane(endpoints=endpoints)),
+        lane_of=_Lanes(
+            settings.llm_lane,
+            DirectLane(endpoints=endpoints, trace_configs=trace_configs),
+            LitellmLane(endpoints=endpoints),
+        ),
         fallback_models=settings.llm_fallback_models,
         timeout=settings.llm_timeout_seconds,
+        on_report=on_report,
     )
 
 

@@ -1,8 +1,8 @@
 """The lane straight to endpoints that speak OpenAI's wire: one shared session, and as little as possible per token."""
 
 import re
-from collections.abc import AsyncGenerator
-from typing import Any
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any, ClassVar
 
 import aiohttp
 import orjson
@@ -28,7 +28,10 @@ _OPENAI_HOST = "https://api.openai.com/"
 class DirectLane:
     """Any provider of the table in ``providers``, and whatever ``LLM_API_BASE`` points to."""
 
+    name: ClassVar[str] = "direct"
+
     endpoints: Endpoints
+    trace_configs: Sequence[aiohttp.TraceConfig] = ()  # what aiohttp calls around each request
     _session: aiohttp.ClientSession | None = field(default=None, init=False, repr=False)
 
     async def start(self) -> None:
@@ -40,6 +43,7 @@ class DirectLane:
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=proxies.in_use(),
+                trace_configs=list(self.trace_configs),
                 headers={"Accept-Encoding": "identity"},  # small chunks gain nothing from being unpacked
             )
 

@@ -1,7 +1,9 @@
 """The gateway: retries, fallbacks, timeouts and errors, the same for every lane to a provider."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
+from time import monotonic
 
 import attrs
 import stamina
@@ -10,7 +12,8 @@ from attrs import define, field
 
 from adiuva.llm.faults import ProviderFault
 from adiuva.llm.lane import Lane, TurnBuilder
-from adiuva.llm.protocol import ModelCall, ModelTurn, OnText
+from adiuva.llm.protocol import ModelCall, ModelTurn, OnText, Usage
+from adiuva.llm.reports import CallReport, OnReport, Outcome
 from adiuva.llm.silence import SilenceLimit
 
 log = structlog.get_logger(__name__)
@@ -34,6 +37,7 @@ class Gateway:
     attempts: int = 3
     wait_initial: float = 0.5
     wait_max: float = 8.0
+    on_report: OnReport | None = None  # told of every attempt
     _lanes: list[Lane] = field(factory=list, init=False)
 
     async def warm_up(self, model: str) -> None:
@@ -68,7 +72,7 @@ class Gateway:
         lane = await self._ready_lane(attempt.call.model)
         failed: list[ProviderFault] = []
         try:
-            return await attempt.run(lane)
+            return await self._reported(attempt, lane, retry=False)
         except ProviderFault as fault:
             failed.append(fault)
 
@@ -91,8 +95,38 @@ class Gateway:
             with retry:
                 if failed:
                     raise failed.pop()
-                return await attempt.run(lane)
+                return await self._reported(attempt, lane, retry=True)
         raise AssertionError  # stamina gives the result or the last error
+
+    async def _reported(self, attempt: "_Attempt", lane: Lane, *, retry: bool) -> ModelTurn:
+        if self.on_report is None:
+            return await attempt.run(lane)
+        outcome: Outcome = "error"
+        usage: Usage | None = None
+        started = monotonic()
+        try:
+            turn = await attempt.run(lane)
+            outcome, usage = "ok", turn.usage
+        except ProviderFault as fault:
+            outcome = fault.kind
+            raise
+        except asyncio.CancelledError:
+            outcome = "cancelled"
+            raise
+        else:
+            return turn
+        finally:
+            self.on_report(
+                CallReport(
+                    model=attempt.call.model,
+                    lane=lane.name,
+                    outcome=outcome,
+                    retry=retry,
+                    seconds=monotonic() - started,
+                    first_text_seconds=attempt.spoke_at - started if attempt.spoke else None,
+                    usage=usage,
+                )
+            )
 
     async def _ready_lane(self, model: str) -> Lane:
         lane = self.lane_of(model)
@@ -108,6 +142,7 @@ class _Attempt:
     on_text: OnText | None
     timeout: float
     spoke: bool = False  # text was passed on: from here there is no way back
+    spoke_at: float = 0.0  # monotonic
 
     async def run(self, lane: Lane) -> ModelTurn:
         builder = TurnBuilder(model=self.call.model)
@@ -133,7 +168,8 @@ class _Attempt:
             async for delta in deltas:
                 builder.add(delta)
                 if delta.text:
-                    self.spoke = True
+                    if not self.spoke:
+                        self.spoke, self.spoke_at = True, monotonic()
                     limit.paused = True  # a slow listener is no silent model
                     await on_text(delta.text)
                     limit.paused = False

@@ -1,7 +1,7 @@
 """A lane carries calls to providers; the gateway does all that is the same for every lane around it."""
 
 from collections.abc import AsyncGenerator
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from attrs import define, field, frozen
 
@@ -31,6 +31,9 @@ class Delta:
 
 class Lane(Protocol):
     """One way to providers: a single attempt, no retry, no timeout. Any failure is a ``ProviderFault``."""
+
+    name: ClassVar[str]
+    """What it is called in ``LLM_LANE``."""
 
     async def start(self) -> None:
         """Get ready (import, open a session), as often as it is called; the time this takes counts against no call."""

@@ -6,7 +6,7 @@ import logging
 import os
 import warnings
 from collections.abc import AsyncGenerator
-from typing import Any
+from typing import Any, ClassVar
 
 import structlog
 from attrs import define, field
@@ -30,6 +30,8 @@ _TALKATIVE_LOGGERS = ("LiteLLM", "LiteLLM Proxy", "LiteLLM Router", "httpcore", 
 @define(kw_only=True, eq=False)
 class LitellmLane:
     """Any model that LiteLLM knows; keys come from each provider's own environment variables."""
+
+    name: ClassVar[str] = "litellm"
 
     endpoints: Endpoints
     _litellm: Any = field(default=None, init=False, repr=False)

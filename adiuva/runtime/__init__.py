@@ -5,12 +5,14 @@ Knows no HTTP, SQL or model.
 
 from adiuva.runtime.actor import Actor, ActorContext
 from adiuva.runtime.errors import HandlerCrashedError, RequestCancelledError
-from adiuva.runtime.messages import Counters, Envelope
+from adiuva.runtime.messages import TRACEPARENT, Counters, Envelope
 from adiuva.runtime.ref import ActorRef
 from adiuva.runtime.session import Session
 from adiuva.runtime.system import ActorSystem
+from adiuva.runtime.tracing import Tracing
 
 __all__ = [
+    "TRACEPARENT",
     "Actor",
     "ActorContext",
     "ActorRef",
@@ -20,4 +22,5 @@ __all__ = [
     "HandlerCrashedError",
     "RequestCancelledError",
     "Session",
+    "Tracing",
 ]

@@ -7,7 +7,7 @@ import structlog
 
 from adiuva.runtime.channel import ChannelClosedError
 from adiuva.runtime.errors import RequestCancelledError
-from adiuva.runtime.messages import Envelope
+from adiuva.runtime.messages import TRACEPARENT, Envelope
 from adiuva.runtime.request import Request
 
 if TYPE_CHECKING:
@@ -84,6 +84,13 @@ class ActorContext:
     @property
     def trace(self) -> dict[str, str]:
         return self.envelope.trace
+
+    @property
+    def log_ids(self) -> dict[str, str]:
+        """The ids in ``trace`` that belong into the log."""
+        if TRACEPARENT not in self.trace:
+            return self.trace
+        return {name: value for name, value in self.trace.items() if name != TRACEPARENT}
 
     async def emit(self, event: Any) -> None:
         """Send ``event`` to the asker's session; waits while that is full. Where nobody listens, it is dropped."""

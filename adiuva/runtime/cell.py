@@ -17,6 +17,7 @@ from adiuva.runtime.mailbox import Mailbox
 from adiuva.runtime.messages import Counters, State
 from adiuva.runtime.request import Request
 from adiuva.runtime.supervision import FATAL, pause_before, try_to_start
+from adiuva.runtime.tracing import Tracing, traced
 
 log = structlog.get_logger(__name__)
 
@@ -34,8 +35,10 @@ class Cell:
     suffer from another.
     """
 
-    def __init__(self, actor: Actor, *, patience: float) -> None:
+    def __init__(self, actor: Actor, *, patience: float, tracing: Tracing | None = None) -> None:
         self.actor = actor
+        self.tracing = tracing
+        self._receive = actor.receive if tracing is None else traced(actor, tracing)
         self.patience = patience  # seconds that a cancelled handler has to end
         self.loop = asyncio.get_running_loop()
         self.state: State = "starting"
@@ -52,6 +55,7 @@ class Cell:
         self._stopper: asyncio.Task[None] | None = None
         self._quiet = asyncio.Event()
         self._received = self._handled = self._failed = self._refused = self._cancelled = self._expired = 0
+        self._begun = 0
         self._starts_failed = 0
         self._wait_seconds = 0.0
         self._starter = self._spawn(self._start(), "start")
@@ -73,6 +77,7 @@ class Cell:
             expired=self._expired,
             queued=self._mailbox.size,
             running=len(self._running),
+            begun=self._begun,
             starts_failed=self._starts_failed,
             wait_seconds_total=self._wait_seconds,
         )
@@ -174,13 +179,14 @@ class Cell:
     async def _handle(self, request: Request, task: asyncio.Task[None]) -> None:
         request.worker = task
         self._running.add(request)
+        self._begun += 1
         self._wait_seconds += monotonic() - request.queued_at
         context = ActorContext(request)
         try:
             if request.told:
                 value = await self._receive_told(context)
             else:
-                value = await self.actor.receive(request.envelope.payload, context)
+                value = await self._receive(request.envelope.payload, context)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the asker's
             request.end(error=error)
         except BaseException as error:
@@ -194,7 +200,7 @@ class Cell:
 
     async def _receive_told(self, context: ActorContext) -> Any:
         try:
-            return await self.actor.receive(context.envelope.payload, context)
+            return await self._receive(context.envelope.payload, context)
         except Exception as error:
             try:
                 await self.actor.on_failure(context.envelope, error)

@@ -1,8 +1,11 @@
 """What travels between actors, and what is counted on the way."""
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from attrs import field, frozen
+
+TRACEPARENT: Final = "traceparent"
+"""In an envelope's ``trace``: the span that it was sent in, as W3C's Trace Context writes it."""
 
 State = Literal["starting", "running", "stopping", "stopped"]
 
@@ -16,7 +19,7 @@ class Envelope:
     line: str  # where it waits in a mailbox: lines take turns
     tier: str
     deadline: float | None  # Unix seconds: valid on every machine
-    trace: dict[str, str]
+    trace: dict[str, str]  # ids for the log, and `TRACEPARENT` where traces are made
     payload: Any = field(repr=False)  # a user's content
 
 
@@ -37,5 +40,6 @@ class Counters:
     expired: int  # past the deadline
     queued: int
     running: int
+    begun: int  # those whose handling has begun, whatever became of it
     starts_failed: int
-    wait_seconds_total: float  # between being sent and being handled
+    wait_seconds_total: float  # between being sent and being handled, of those that have begun

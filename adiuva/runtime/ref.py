@@ -68,13 +68,13 @@ class ActorRef:
         """
         if timeout is not None:
             deadline = _earlier(timeout, deadline)
-        request = Request(_envelope(payload, user, tier, deadline, trace, line=line), self._cell)
+        request = Request(self._envelope(payload, user, tier, deadline, trace, line=line), self._cell)
         self._cell.submit(request)
         return await request.answer()
 
     def tell(self, payload: Any, *, user: str = "", tier: str = "") -> None:
         """Send ``payload`` and forget it; what the handler raises goes to the actor's ``on_failure``."""
-        self._cell.submit(Request(envelope=_envelope(payload, user, tier, None, None), cell=self._cell, told=True))
+        self._cell.submit(Request(envelope=self._envelope(payload, user, tier, None, None), cell=self._cell, told=True))
 
     def stream(
         self,
@@ -90,7 +90,7 @@ class ActorRef:
         """A session around ``payload``, which is sent on entering it. ``buffer`` events may wait in each direction."""
         return Session(
             Request(
-                envelope=_envelope(payload, user, tier, _earlier(timeout, deadline), trace),
+                envelope=self._envelope(payload, user, tier, _earlier(timeout, deadline), trace),
                 cell=self._cell,
                 events=Channel(buffer),
                 inbox=Channel(buffer),
@@ -103,7 +103,7 @@ class ActorRef:
             raise parent.reason or RequestCancelledError()
         of = parent.envelope
         request = Request(
-            envelope=_envelope(payload, of.user, of.tier, of.deadline, of.trace, line=of.line),
+            envelope=self._envelope(payload, of.user, of.tier, of.deadline, of.trace, line=of.line),
             cell=self._cell,
             parent=parent,
             events=parent.events if forward else None,
@@ -115,29 +115,30 @@ class ActorRef:
         parent.children.add(request)
         return await request.answer()
 
+    def _envelope(
+        self,
+        payload: Any,
+        user: str,
+        tier: str,
+        deadline: float | None,
+        trace: dict[str, str] | None,
+        *,
+        line: str | None = None,
+    ) -> Envelope:
+        tracing = self._cell.tracing
+        return Envelope(
+            id=f"{_PREFIX}{next(_numbers)}",
+            user=user,
+            line=user if line is None else line,
+            tier=tier,
+            deadline=deadline,
+            trace=(trace or {}) if tracing is None else tracing.sent(trace or {}),
+            payload=payload,
+        )
+
 
 def _earlier(timeout: float | None, deadline: float | None) -> float | None:
     if timeout is None:
         return deadline
     ends = clock.now().timestamp() + timeout
     return ends if deadline is None else min(ends, deadline)
-
-
-def _envelope(
-    payload: Any,
-    user: str,
-    tier: str,
-    deadline: float | None,
-    trace: dict[str, str] | None,
-    *,
-    line: str | None = None,
-) -> Envelope:
-    return Envelope(
-        id=f"{_PREFIX}{next(_numbers)}",
-        user=user,
-        line=user if line is None else line,
-        tier=tier,
-        deadline=deadline,
-        trace=trace or {},
-        payload=payload,
-    )

@@ -7,14 +7,16 @@ from adiuva.errors import ConflictError, GoingAwayError, NotFoundError
 from adiuva.runtime.actor import Actor
 from adiuva.runtime.cell import Cell
 from adiuva.runtime.ref import ActorRef
+from adiuva.runtime.tracing import Tracing
 
 
 class ActorSystem:
     """Starts actors, finds them by name, and stops them together."""
 
-    def __init__(self, *, patience: float = 5.0) -> None:
+    def __init__(self, *, patience: float = 5.0, tracing: Tracing | None = None) -> None:
         """``patience``: the seconds that a cancelled handler has to end before it is abandoned."""
         self._patience = patience
+        self._tracing = tracing
         self._cells: dict[str, Cell] = {}
         self._stopping = False
 
@@ -29,7 +31,7 @@ class ActorSystem:
             raise GoingAwayError
         if actor.name in self._cells:
             raise ConflictError(f"There is an actor named {actor.name} already.")
-        cell = self._cells[actor.name] = Cell(actor, patience=self._patience)
+        cell = self._cells[actor.name] = Cell(actor, patience=self._patience, tracing=self._tracing)
         return ActorRef(cell)
 
     def ref(self, name: str) -> ActorRef:

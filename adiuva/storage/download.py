@@ -20,6 +20,7 @@ from adiuva.errors import (
     PreconditionFailedError,
     RangeNotSatisfiableError,
 )
+from adiuva.storage.keys import UPLOADS
 from adiuva.storage.models import Blob
 from adiuva.storage.reader import READER
 from adiuva.web.describe import OCTETS, Answer, Parameter
@@ -107,10 +108,12 @@ async def _answer(request: web.Request, blob: Blob, headers: Mapping[str, str]) 
 async def _send(
     request: web.Request, blob: Blob, part: Part, status: HTTPStatus, headers: Mapping[str, str]
 ) -> web.StreamResponse:
+    traffic = request.app[UPLOADS].traffic
     reader = request.app[READER]
     if _is_small(blob):
-        data = await reader.whole(blob)
-        return web.Response(body=data[part.start : part.end], status=status, headers=headers)
+        data = (await reader.whole(blob))[part.start : part.end]
+        traffic.bytes_out += len(data)
+        return web.Response(body=data, status=status, headers=headers)
     blocks = reader.stream(blob) if blob.blocks is None else reader.parts(blob, blob.blocks, part.start, part.end)
     response = web.StreamResponse(status=status, headers=headers)
     response.content_length = part.end - part.start
@@ -120,6 +123,7 @@ async def _send(
                 await response.prepare(request)
             for piece in block:
                 await response.write(piece)
+                traffic.bytes_out += len(piece)
     return response
 
 

@@ -13,7 +13,6 @@ from adiuva.errors import (
     ChecksumMismatchError,
     NotFoundError,
     PreconditionFailedError,
-    QuotaExceededError,
     UnavailableError,
 )
 from adiuva.storage import queries
@@ -48,7 +47,7 @@ class Records:
             return same_record(existing, table, body.checksum), False
         account = account_of(principal)
         if account.quota == 0:
-            raise QuotaExceededError
+            raise self.uploads.no_room(account)
         stored_id = record_id or new_id()
         wanted = Wanted(name=f"{table}/{stored_id}", length=body.length)
         async with self.uploads.open(account, [wanted]) as [upload]:
@@ -120,7 +119,7 @@ class Records:
                 return replaced
             now = await self._expected(account.user_id, record_id, expected)
             if account.quota is not None and size - now.size_bytes > upload.reserved:
-                raise QuotaExceededError
+                raise self.uploads.no_room(account)
         raise UnavailableError
 
     async def delete(self, principal: Principal, record_id: UUID, expected: Sequence[str] | None) -> None:

@@ -6,10 +6,12 @@ from time import perf_counter
 
 import structlog
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 from structlog.contextvars import bind_contextvars, reset_contextvars
 
 from adiuva.clock import new_id
 from adiuva.web.access import PRINCIPAL
+from adiuva.web.keys import COUNTING, Counting
 from adiuva.web.problems import X_REQUEST_ID, foreseen, problem
 from adiuva.web.routes import ERROR_FORMS, HIT, Handler, OnError
 
@@ -23,27 +25,30 @@ _CLIENT_CLOSED_REQUEST = 499  # nginx's status for a client that did not wait; i
 
 
 def install(app: web.Application) -> None:
-    """Give ``app`` the middleware, and the headers that every answer carries."""
-    app.middlewares.append(_middleware)
+    """Give ``app`` the middleware, and the headers that every answer carries; requests go to its `COUNTING`, if any."""
+    app.middlewares.append(_middleware_of(app.get(COUNTING)))
     app.on_response_prepare.append(_stamp)
 
 
-@web.middleware
-async def _middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-    started = perf_counter()
-    request_id = request.headers.get(X_REQUEST_ID, "")
-    if not _VALID_ID(request_id):
-        request_id = new_id().hex
-    request[REQUEST_ID] = request_id
-    bound = bind_contextvars(request_id=request_id)
-    status = _CLIENT_CLOSED_REQUEST
-    try:
-        response = await _answer(request, handler)
-        status = response.status
-        return response
-    finally:
-        _log_access(request, status, started)
-        reset_contextvars(**bound)
+def _middleware_of(counting: Counting | None) -> Middleware:
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        started = perf_counter()
+        request_id = request.headers.get(X_REQUEST_ID, "")
+        if not _VALID_ID(request_id):
+            request_id = new_id().hex
+        request[REQUEST_ID] = request_id
+        bound = bind_contextvars(request_id=request_id)
+        status = _CLIENT_CLOSED_REQUEST
+        try:
+            response = await _answer(request, handler)
+            status = response.status
+            return response
+        finally:
+            _ended(request, status, perf_counter() - started, counting)
+            reset_contextvars(**bound)
+
+    return middleware
 
 
 async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -88,14 +93,17 @@ async def _stamp(request: web.Request, response: web.StreamResponse) -> None:
         headers["RateLimit-Reset"] = str(hit.reset)
 
 
-def _log_access(request: web.Request, status: int, started: float) -> None:
+def _ended(request: web.Request, status: int, seconds: float, counting: Counting | None) -> None:
     resource = request.match_info.route.resource
+    route = resource.canonical if resource else None
     principal = request.get(PRINCIPAL)
+    if counting is not None:
+        counting.request(request.method, route, status, seconds)
     log.info(
         "request",
         method=request.method,
-        route=resource.canonical if resource else None,
+        route=route,
         status=status,
-        ms=round((perf_counter() - started) * 1000, 1),
+        ms=round(seconds * 1000, 1),
         user_id=str(principal.user_id) if principal else None,
     )

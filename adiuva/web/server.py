@@ -14,7 +14,7 @@ from aiohttp.web_protocol import RequestPayloadError, _ErrInfo
 
 from adiuva.clock import new_id
 from adiuva.errors import AdiuvaError, InvalidRequestError
-from adiuva.web.keys import SETTINGS
+from adiuva.web.keys import COUNTING, SETTINGS, Counting
 from adiuva.web.middleware import REQUEST_ID
 from adiuva.web.problems import X_REQUEST_ID, problem
 
@@ -45,6 +45,7 @@ class Runner(web.AppRunner):
         answering = _Server(_answering(server.request_handler), request_factory=server.request_factory, **self._kwargs)
         if (settings := self.app.get(SETTINGS)) is not None:
             answering.origins = frozenset(settings.cors_origins)
+        answering.counting = self.app.get(COUNTING)
         return answering
 
 
@@ -66,6 +67,7 @@ def _answering(handle: _Handle) -> _Handle:
 
 class _Server(web.Server):
     origins: frozenset[str] = frozenset()  # whose pages may read the answers
+    counting: Counting | None = None
 
     def __call__(self) -> web.RequestHandler:
         return _RequestHandler(self, loop=self._loop, **self._kwargs)
@@ -152,9 +154,12 @@ class _RequestHandler(web.RequestHandler):
         response.force_close()
         request._version = HttpVersion11  # noqa: SLF001 - aiohttp has 1.0 for what it cannot read
         origin = getattr(self, "_origin", "")
-        if isinstance(self._manager, _Server) and origin in self._manager.origins:
-            response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
-            response.headers[hdrs.VARY] = hdrs.ORIGIN
+        if isinstance(self._manager, _Server):
+            if origin in self._manager.origins:
+                response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
+                response.headers[hdrs.VARY] = hdrs.ORIGIN
+            if self._manager.counting is not None:
+                self._manager.counting.request("", None, response.status, 0.0)
         log.info(
             "request", method=None, route=None, status=response.status, ms=0.0, user_id=None, request_id=request_id
         )

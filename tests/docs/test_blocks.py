@@ -8,6 +8,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+import yaml
 
 from adiuva import demo, sdk, testing
 from adiuva.settings import Settings
@@ -48,6 +49,20 @@ def _ini(block: Block) -> list[str]:
     return shell.settings_faults(block.code)
 
 
+def _yaml(block: Block) -> list[str]:
+    """Prometheus's: what it asks is a port that the page sets."""
+    jobs = yaml.safe_load(block.code).get("scrape_configs")
+    if not jobs:
+        return ["nothing is scraped"]
+    targets = {target for job in jobs for config in job["static_configs"] for target in config["targets"]}
+    set_here = {f"{Settings().host}:{port}" for port in re.findall(r"METRICS_PORT=(\d+)", _ini_of(block.page))}
+    return [f"nothing listens at {target}" for target in targets - set_here]
+
+
+def _ini_of(page: str) -> str:
+    return "".join(block.code for block in of_kind("ini") if block.page == page)
+
+
 def _nginx(block: Block) -> list[str]:
     """Well-formed as far as its form goes, and about this server where it listens."""
     code = re.sub(r"#.*", "", block.code)
@@ -55,7 +70,7 @@ def _nginx(block: Block) -> list[str]:
     wrong += ["braces"] if code.count("{") != code.count("}") else []
     proxied = set(re.findall(r"proxy_pass (\S+);", code))
     here = f"http://{Settings().host}:{Settings().port}"
-    return [*wrong, *([] if proxied == {here} else [f"proxies {proxied}, not {here}"])]
+    return [*wrong, *([] if proxied == {here} or "deny all" in code else [f"proxies {proxied}, not {here}"])]
 
 
 def _text(block: Block) -> list[str]:
@@ -95,6 +110,7 @@ CHECKS: dict[str, Callable[[Block], list[str]]] = {
     "toml": _toml,
     "ini": _ini,
     "nginx": _nginx,
+    "yaml": _yaml,
     "text": _text,
     "{eval-rst}": _reference,
     "{toctree}": _toctree,
@@ -150,6 +166,7 @@ def test_the_test_that_runs_a_page_is_there_and_takes_its_only_block(place: str)
         ("sh", "python -m adiuva.nothing"),
         ("ini", "PORTT=1"),
         ("ini", "PORT=high"),
+        ("yaml", 'scrape_configs: [{static_configs: [{targets: ["127.0.0.1:1"]}]}]'),
         ("nginx", "location / {\n proxy_pass http://127.0.0.1:1;\n}"),
         ("python", "1"),
         ("{eval-rst}", ".. currentmodule:: adiuva.sdk\n.. autoclass:: Agentt"),

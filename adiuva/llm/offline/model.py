@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from itertools import pairwise
+from time import monotonic
 from typing import Any
 
 import orjson
@@ -15,6 +16,7 @@ from adiuva.llm.offline.choice import agents_in, choose_agents, choose_tool, loo
 from adiuva.llm.offline.dates import stated_now
 from adiuva.llm.offline.text import Sentence, stems
 from adiuva.llm.protocol import Message, ModelCall, ModelTurn, OnText, ToolCall, ToolSpec, Usage
+from adiuva.llm.reports import CallReport, OnReport
 
 NAME = "offline/rules"
 _WHO = re.compile(
@@ -31,8 +33,11 @@ _PRONOUN = re.compile(r"\b(?:it|that|this|them)\b", re.IGNORECASE)
 class OfflineModel:
     """A deterministic stand-in for a language model: it works from the schemas of tools alone, whosever they are."""
 
+    on_report: OnReport | None = None  # told of every call
+
     async def run(self, call: ModelCall, on_text: OnText | None = None) -> ModelTurn:
         """Answer by rules, word by word where it is streamed."""
+        started = monotonic()
         turn = _Turn(call=call)
         answer = turn.decide()
         text = answer if isinstance(answer, str) else ""
@@ -43,6 +48,18 @@ class OfflineModel:
         spent = text.split() if text else [part for tool_call in tool_calls for part in tool_call.arguments.split()]
         prompt = sum(len(message.content.split()) for message in call.messages)
         usage = Usage(prompt_tokens=prompt, completion_tokens=len(spent))
+        if self.on_report is not None:
+            self.on_report(
+                CallReport(
+                    model=NAME,
+                    lane="offline",
+                    outcome="ok",
+                    retry=False,
+                    seconds=monotonic() - started,
+                    first_text_seconds=None,
+                    usage=usage,
+                )
+            )
         return ModelTurn(text=text, tool_calls=tool_calls, usage=usage, model=NAME)
 
     async def close(self) -> None:

@@ -15,7 +15,6 @@ from adiuva.errors import (
     ChecksumMismatchError,
     NotFoundError,
     PreconditionFailedError,
-    QuotaExceededError,
     UnavailableError,
     ValidationFailedError,
 )
@@ -89,7 +88,7 @@ class Batch:
     ) -> dict[UUID, Result]:
         account = account_of(principal)
         if account.quota == 0 and items.keys() - existing.keys():
-            raise QuotaExceededError
+            raise self.uploads.no_room(account)
         wanted = [_wanted(record_id, item, existing.get(record_id)) for record_id, item in items.items()]
         async with self.uploads.open(account, wanted) as uploads:
             await self._receive(uploads, list(items.values()))

@@ -1,15 +1,25 @@
 """An upload, and whom it is counted for."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from typing import Final, Literal, Self
 from uuid import UUID
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from adiuva.clock import new_id
 
 Kind = Literal["records", "backups", "packages"]
 KINDS: Final[tuple[Kind, ...]] = ("records", "backups", "packages")
+
+
+@define(kw_only=True)
+class Traffic:
+    """What clients have sent and got since the start of this process, in bytes of blobs; and what was refused."""
+
+    bytes_in: int = 0
+    bytes_out: int = 0
+    over_quota: Counter[Kind] = field(factory=Counter)
 
 
 @frozen(kw_only=True)

@@ -15,7 +15,7 @@ from adiuva.blobs.protocol import BlobStore
 from adiuva.database import Database
 from adiuva.errors import AdiuvaError, ChecksumMismatchError, QuotaExceededError, UnavailableError
 from adiuva.storage.uploads import queries
-from adiuva.storage.uploads.models import Account, Body, Upload, Used, Wanted
+from adiuva.storage.uploads.models import Account, Body, Traffic, Upload, Used, Wanted
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +41,7 @@ class Uploads:
         self.blobs = blobs
         self.lease = timedelta(seconds=lease_seconds)
         self.reached = reached
+        self.traffic = Traffic()
         self._running: set[UUID] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._renewing: asyncio.Task[None] | None = None
@@ -98,6 +99,16 @@ class Uploads:
         self.reached("stored")
         return size
 
+    @property
+    def running(self) -> int:
+        """How many uploads are under way."""
+        return len(self._running)
+
+    def no_room(self, account: Account) -> QuotaExceededError:
+        """What to raise, counted."""
+        self.traffic.over_quota[account.kind] += 1
+        return QuotaExceededError()
+
     def clear_away(self, intent_id: UUID, key: str) -> None:
         """Delete a blob that no row names any more, in the background; what fails is left to housekeeping."""
         self._in_background(self._delete(intent_id, key))
@@ -124,7 +135,7 @@ class Uploads:
                 return await queries.reserve(conn, account, uploads, self.lease)
 
         if not await _answered(ask()):
-            raise QuotaExceededError
+            raise self.no_room(account)
 
     async def _metered(self, upload: Upload, body: Body, blocks: BlockChecksums) -> AsyncIterator[bytes]:
         """The chunks of ``body``, told to ``blocks``; where its length is unknown, room is reserved as they come."""
@@ -133,6 +144,7 @@ class Uploads:
             if not received:
                 self.reached("receiving")
             received += len(chunk)
+            self.traffic.bytes_in += len(chunk)
             missing = received - upload.replaces - upload.reserved
             if missing > 0 and upload.account.quota is not None:
                 await self._reserve_more(upload, missing)
@@ -149,7 +161,7 @@ class Uploads:
             if await _answered(ask()):
                 upload.reserved += amount
                 return
-        raise QuotaExceededError
+        raise self.no_room(upload.account)
 
     async def _give_back(self, uploads: Sequence[Upload]) -> None:
         async with self.database.acquire() as conn:
