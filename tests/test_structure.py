@@ -17,6 +17,7 @@ GET    /api/v1/admin/plugins/pending  admin    user
 POST   /api/v1/admin/plugins/{id}/reinstate admin    user
 POST   /api/v1/admin/plugins/{id}/review admin    user
 POST   /api/v1/admin/plugins/{id}/suspend admin    user
+GET    /api/v1/about                  public   -
 GET    /api/v1/agents                 private  user
 POST   /api/v1/auth/login             public   login
 POST   /api/v1/auth/logout            public   -
@@ -71,6 +72,7 @@ GET    /api/v1/plugins/{id}/package   private  user
 PUT    /api/v1/plugins/{id}/package   private  user
 PUT    /api/v1/plugins/{id}/rating    private  user
 GET    /api/v1/plugins/{id}/versions  private  user
+GET    /api/v1/status                 private  user
 GET    /api/v1/storage/changes        private  user
 GET    /api/v1/storage/records        private  user
 POST   /api/v1/storage/records        private  user
@@ -83,7 +85,9 @@ GET    /api/v1/storage/usage          private  user
 DELETE /api/v1/storage/vectors        private  user
 POST   /api/v1/storage/vectors/search private  user
 POST   /api/v1/storage/vectors/upsert private  user
+GET    /                              public   -
 GET    /docs                          public   -
+GET    /page/{name}                   public   -
 """
 
 

@@ -2,10 +2,10 @@
 
 import platform
 from datetime import datetime
+from urllib.parse import urlsplit
 
 from aiohttp import web
 from attrs import frozen
-from yarl import URL
 
 from adiuva import __version__
 from adiuva.chat.service import Chat
@@ -56,20 +56,10 @@ class Status:
         )
 
     def _for_admins(self) -> AdminStatus:
-        settings, registry = self.settings, self.chat.registry
-        bucket = f"{_place(settings.s3_endpoint_url) or 'AWS'}, bucket {settings.s3_bucket}"
-        index = f"{_place(settings.pinecone_api_base) or 'Pinecone'}, index {settings.pinecone_index}"
-        kept = str(settings.data_dir)
+        registry = self.chat.registry
         return AdminStatus(
             python=platform.python_version(),
-            places={
-                "database": _place(settings.database_url) or kept,
-                "blobs": bucket if settings.s3_bucket else kept,
-                "vectors": index if settings.pinecone_api_key else _place(settings.qdrant_url) or kept,
-                "model": _place(settings.llm_api_base) or "the provider's own address",
-                "payments": _place(settings.stripe_api_base) or "Stripe's own address",
-                "limits": _place(settings.rate_limit_storage_url) or "this process",
-            },
+            places=self._places(),
             packages=[
                 LoadedPackage(name=loaded.name, version=loaded.version, agents=[agent.name for agent in loaded.agents])
                 for loaded in registry.plugins
@@ -77,6 +67,23 @@ class Status:
             left_out=[LeftOut(name=failure.name, version=failure.version) for failure in registry.failures],
             blocked=list(registry.blocked),
         )
+
+    def _places(self) -> dict[str, str]:
+        settings = self.settings
+        kept = str(settings.data_dir)
+        places = {
+            "database": (_host(settings.database_url) or "a local socket") if settings.database_url else kept,
+            "blobs": kept,
+            "vectors": _host(settings.qdrant_url) or kept,
+            "model": _host(settings.llm_api_base),
+            "payments": _host(settings.stripe_api_base),
+            "limits": _host(settings.rate_limit_storage_url),
+        }
+        if settings.s3_bucket:
+            places["blobs"] = f"{_host(settings.s3_endpoint_url) or 'AWS'}, bucket {settings.s3_bucket}"
+        if settings.pinecone_api_key:
+            places["vectors"] = f"index {settings.pinecone_index}"
+        return {name: place for name, place in places.items() if place}
 
 
 STATUS = web.AppKey("status", Status)
@@ -99,9 +106,6 @@ def _actor(ref: ActorRef) -> ActorStatus:
     )
 
 
-def _place(address: str) -> str:
-    """Host, port and path of an address: never its user, password, query or fragment."""
-    if not address:
-        return ""
-    url = URL(address)
-    return f"{url.host or ''}{f':{url.explicit_port}' if url.explicit_port else ''}{url.path if url.path != '/' else ''}"
+def _host(address: str) -> str:
+    """Host and port of an address: never its user, password, path or query."""
+    return urlsplit(address).netloc.rpartition("@")[2]

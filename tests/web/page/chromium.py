@@ -138,20 +138,19 @@ class Page:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
-    async def until(self, condition: str) -> Any:
-        """What ``condition`` is as soon as it is true."""
+    async def until(self, condition: str) -> None:
+        """Wait until that expression is true."""
         found = await self.evaluate(
             f"""new Promise((resolve) => {{
               const end = performance.now() + {SECONDS * 700};
               const look = () => {{
                 const found = (() => {condition})();
-                if (found || performance.now() > end) resolve(found); else setTimeout(look, 15);
+                if (found || performance.now() > end) resolve(Boolean(found)); else setTimeout(look, 15);
               }};
               look();
             }})"""
         )
         assert found, f"never came to be: {condition}\nThe page says: {await self.text('main')}"
-        return found
 
     async def text(self, selector: str) -> str:
         """The text of the first element that there is, as it is written."""
@@ -159,12 +158,15 @@ class Page:
 
     async def sees(self, text: str, selector: str = "main") -> None:
         """Wait until an element has this text."""
-        await self.until(f"[...document.querySelectorAll({json.dumps(selector)})].some((each) => each.textContent.includes({json.dumps(text)}))")
+        among = f"[...document.querySelectorAll({json.dumps(selector)})]"
+        await self.until(f"{among}.some((each) => each.textContent.includes({json.dumps(text)}))")
 
     async def click(self, name: str, selector: str = "button, a, summary") -> None:
         """Click, with the mouse, on what has this text or label."""
         named = f"(each.getAttribute('aria-label') ?? each.textContent).trim() === {json.dumps(name)}"
-        find = f"[...document.querySelectorAll({json.dumps(selector)})].find((each) => {named} && each.checkVisibility())"
+        find = (
+            f"[...document.querySelectorAll({json.dumps(selector)})].find((each) => {named} && each.checkVisibility())"
+        )
         await self.until(f"{find} && !{find}.disabled")
         at = await self.evaluate(
             f"(() => {{ const found = {find}; found.scrollIntoView({{block: 'center', behavior: 'instant'}});"
@@ -177,7 +179,8 @@ class Page:
     async def fill(self, label: str, text: str) -> None:
         """Put a text into the control with this label."""
         named = f"each.labels?.[0]?.textContent === {json.dumps(label)}"
-        find = f"[...document.querySelectorAll('input, textarea, select')].find((each) => {named} && each.checkVisibility())"
+        controls = "[...document.querySelectorAll('input, textarea, select')]"
+        find = f"{controls}.find((each) => {named} && each.checkVisibility())"
         await self.until(find + " !== undefined")
         await self.evaluate(f"(() => {{ const found = {find}; found.focus(); found.select?.(); }})()")
         await self.type(text)
@@ -221,7 +224,7 @@ class Page:
     async def shoot(self, path: Path) -> None:
         """A picture of the whole page."""
         shot = await self.send("Page.captureScreenshot", captureBeyondViewport=True)
-        path.write_bytes(base64.b64decode(shot["data"]))
+        await asyncio.to_thread(path.write_bytes, base64.b64decode(shot["data"]))
 
     def foreign(self) -> list[str]:
         """The requests that went elsewhere."""

@@ -1,6 +1,5 @@
 """A server with the page, people of it, and one browser for all tests."""
 
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
@@ -100,4 +99,6 @@ async def sign_in(page: Page, person: Person) -> None:
 async def go(page: Page, name: str, heading: str) -> None:
     """Follow a link of the navigation."""
     await page.click(name, "nav a")
-    await page.until(f"document.querySelector('h1')?.textContent === '{heading}' && document.querySelector('.view > *')")
+    await page.until(
+        f"document.querySelector('h1')?.textContent === '{heading}' && document.querySelector('.view > *')"
+    )

@@ -14,7 +14,15 @@ export async function show(content, signal) {
   const history = [];
   const state = element("p", { class: "soft small" });
   const list = element("ul", { class: "grid plain" });
-  content.append(element("p", { class: "lead" }, "Each agent is an actor with a mailbox of its own. Messages wait there for their turn."), list, state);
+  content.append(
+    element(
+      "p",
+      { class: "lead" },
+      "Each agent is an actor with a mailbox of its own. Messages wait there for their turn.",
+    ),
+    list,
+    state,
+  );
 
   function draw(status) {
     history.push({ at: performance.now(), actors: status.actors });
@@ -54,13 +62,27 @@ export function rate(history, actor) {
 function card(actor, agent, status, perMinute) {
   const closed = agent && !agent.available;
   const marks = [actor.state !== "running" && badge(actor.state, "bad"), closed && badge("not in your tier", "plain")];
-  const about = agent?.description ?? (actor.name === ORCHESTRATOR ? "Reads each message and chooses the agents for it." : "Of a plugin that you have not installed.");
-  const trouble = [["failed", actor.failed], ["refused", actor.refused], ["cancelled", actor.cancelled], ["expired", actor.expired]].filter(([, count]) => count);
+  const about =
+    agent?.description ??
+    (actor.name === ORCHESTRATOR
+      ? "Reads each message and chooses the agents for it."
+      : "Of a plugin that you have not installed.");
+  const trouble = [
+    ["failed", actor.failed],
+    ["refused", actor.refused],
+    ["cancelled", actor.cancelled],
+    ["expired", actor.expired],
+  ].filter(([, count]) => count);
   const began = actor.handled + actor.failed + actor.running;
   return element(
     "li",
     { class: "card agent", "data-agent": actor.name },
-    element("div", { class: "row spread" }, element("h2", {}, title(actor.name)), element("span", {}, ...marks.filter(Boolean))),
+    element(
+      "div",
+      { class: "row spread" },
+      element("h2", {}, title(actor.name)),
+      element("span", {}, ...marks.filter(Boolean)),
+    ),
     element("p", { class: "soft" }, about),
     definitions(
       [
@@ -72,8 +94,21 @@ function card(actor, agent, status, perMinute) {
       ],
       { class: "figures" },
     ),
-    trouble.length ? element("p", { class: "small" }, ...trouble.map(([name, count]) => element("span", { class: "badge warn" }, `${number(count)} ${name}`))) : null,
-    agent?.tools.length ? element("details", {}, element("summary", {}, `${agent.tools.length} tools`), element("ul", { class: "chips" }, ...agent.tools.map((name) => element("li", {}, element("code", {}, name))))) : null,
+    trouble.length
+      ? element(
+          "p",
+          { class: "small" },
+          ...trouble.map(([name, count]) => element("span", { class: "badge warn" }, `${number(count)} ${name}`)),
+        )
+      : null,
+    agent?.tools.length
+      ? element(
+          "details",
+          {},
+          element("summary", {}, `${agent.tools.length} tools`),
+          element("ul", { class: "chips" }, ...agent.tools.map((name) => element("li", {}, element("code", {}, name)))),
+        )
+      : null,
   );
 }
 
@@ -83,7 +118,18 @@ function depth(actor, status) {
   inner.style.width = `${full * 100}%`;
   return [
     number(actor.queued),
-    element("span", { class: "bar thin", role: "meter", "aria-label": "Mailbox", "aria-valuemin": 0, "aria-valuemax": status.mailbox_capacity, "aria-valuenow": actor.queued }, inner),
+    element(
+      "span",
+      {
+        class: "bar thin",
+        role: "meter",
+        "aria-label": "Mailbox",
+        "aria-valuemin": 0,
+        "aria-valuemax": status.mailbox_capacity,
+        "aria-valuenow": actor.queued,
+      },
+      inner,
+    ),
   ];
 }
 

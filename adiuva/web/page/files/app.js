@@ -30,9 +30,17 @@ function showNav(current) {
     element("li", {}, element("a", { href: each.path, "aria-current": each === current && "page" }, each.name)),
   );
   byId("nav").replaceChildren(...items);
-  const out = element("button", { type: "button", class: "quiet", onclick: () => session.signOut().catch(() => {}) }, "Sign out");
+  const out = element(
+    "button",
+    { type: "button", class: "quiet", onclick: () => session.signOut().catch(() => {}) },
+    "Sign out",
+  );
   const who = session.me
-    ? [element("span", { class: "who" }, session.me.email), element("span", { class: "badge plain" }, session.me.tier), out]
+    ? [
+        element("span", { class: "who" }, session.me.email),
+        element("span", { class: "badge plain" }, session.me.tier),
+        out,
+      ]
     : [element("a", { class: "button quiet", href: SIGN_IN.path }, "Sign in")];
   byId("account").replaceChildren(...who);
 }

@@ -1,16 +1,21 @@
 // The chat. An answer is shown as it comes; who listens hears it sentence by sentence.
 
 import { session } from "./api.js";
+import { Answer, turn } from "./answer.js";
 import { actionCard } from "./cards.js";
+import { dataPanel } from "./data.js";
 import { alertBox, element, field, number, title } from "./dom.js";
-import { blocks } from "./markdown.js";
 import { Stream } from "./stream.js";
 import { Workspace } from "./workspace.js";
 
 export const heading = "Chat";
 
 const MAX_MESSAGES = 50; // of the history, as the API takes them
-const EXAMPLES = ["Add a high priority task 'Call the bank' for tomorrow", "Write a note titled 'Kickoff' saying 'We start on Monday at nine'", "List my tasks"];
+const EXAMPLES = [
+  "Add a high priority task 'Call the bank' for tomorrow",
+  "Write a note titled 'Kickoff' saying 'We start on Monday at nine'",
+  "List my tasks",
+];
 
 let talk = fresh();
 
@@ -25,11 +30,23 @@ export function forget() {
 }
 
 export async function show(content, signal) {
-  const [{ items: agents }, { items: models }] = await Promise.all([session.call("GET", "/agents"), session.call("GET", "/models")]);
+  const [{ items: agents }, { items: models }] = await Promise.all([
+    session.call("GET", "/agents"),
+    session.call("GET", "/models"),
+  ]);
   if (signal.aborted) return;
   talk.log ??= element("div", { class: "log", role: "region", "aria-label": "Conversation", tabindex: 0 }, welcome());
   const spoken = element("div", { class: "unseen", "aria-live": "polite", "aria-label": "Answer" });
-  content.append(element("div", { class: "chat" }, talk.log, spoken, composer(agents, models, spoken, signal), data()));
+  content.append(
+    element(
+      "div",
+      { class: "chat" },
+      talk.log,
+      spoken,
+      composer(agents, models, spoken, signal),
+      dataPanel(talk.workspace),
+    ),
+  );
   content.querySelector("textarea").focus();
 }
 
@@ -43,22 +60,59 @@ function welcome() {
     "div",
     { class: "welcome" },
     element("p", { class: "lead" }, "Ask for something. Agents answer, and propose actions that the app would apply."),
-    element("div", { class: "row" }, ...EXAMPLES.map((text) => element("button", { type: "button", class: "example", onclick: pick(text) }, text))),
+    element(
+      "div",
+      { class: "row" },
+      ...EXAMPLES.map((text) => element("button", { type: "button", class: "example", onclick: pick(text) }, text)),
+    ),
   );
 }
 
 function choice(label, first, items, text) {
-  const options = items.map((item) => element("option", { value: item.name ?? item.id, disabled: !item.available }, `${text(item)}${item.available ? "" : " (not in your tier)"}`));
+  const options = items.map((item) =>
+    element(
+      "option",
+      { value: item.name ?? item.id, disabled: !item.available },
+      `${text(item)}${item.available ? "" : " (not in your tier)"}`,
+    ),
+  );
   return field(label, element("select", {}, first && element("option", { value: "" }, first), ...options));
 }
 
 function composer(agents, models, spoken, signal) {
-  const message = field("Message", element("textarea", { rows: 2, maxlength: 16000, placeholder: "Write a message" }), { hint: "Enter sends, Shift+Enter begins a new line." });
+  const message = field(
+    "Message",
+    element("textarea", {
+      rows: 2,
+      maxlength: 16000,
+      placeholder: "Write a message",
+      title: "Enter sends, Shift+Enter begins a new line",
+    }),
+  );
   const agent = choice("Agent", "chosen for me", agents, (item) => title(item.name));
-  const model = choice("Model", "", [...models].sort((a, b) => b.default - a.default), (item) => item.id);
+  const model = choice(
+    "Model",
+    "",
+    [...models].sort((a, b) => b.default - a.default),
+    (item) => item.id,
+  );
   const send = element("button", { type: "submit" }, "Send");
-  const cancel = element("button", { type: "button", class: "danger", hidden: true, onclick: () => talk.stream.cancel() }, "Cancel");
-  const form = element("form", { class: "composer card", "aria-label": "Write to the agents", onsubmit: submit }, message.box, element("div", { class: "row spread bottom" }, element("div", { class: "row" }, agent.box, models.length > 1 ? model.box : null), element("div", { class: "row" }, cancel, send)));
+  const cancel = element(
+    "button",
+    { type: "button", class: "danger", hidden: true, onclick: () => talk.stream.cancel() },
+    "Cancel",
+  );
+  const form = element(
+    "form",
+    { class: "composer card", "aria-label": "Write to the agents", onsubmit: submit },
+    message.box,
+    element(
+      "div",
+      { class: "row spread bottom" },
+      element("div", { class: "row" }, agent.box, models.length > 1 ? model.box : null),
+      element("div", { class: "row" }, cancel, send),
+    ),
+  );
 
   message.control.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
@@ -96,112 +150,34 @@ function composer(agents, models, spoken, signal) {
 async function exchange(request, spoken) {
   const { stream, workspace, history, log } = talk;
   log.querySelector(".welcome")?.remove();
-  const answer = new Answer(spoken, log);
-  const atEnd = follow(log);
+  const following = follow(log);
+  const answer = new Answer(spoken, following);
   log.append(turn("You", "mine", element("p", { class: "text" }, request.message)), answer.turn);
-  atEnd(true);
+  log.scrollTop = log.scrollHeight;
   try {
     const done = await stream.ask(request, {
-      chunk: ({ text }) => answer.add(text, atEnd),
-      action: ({ action }) => {
-        answer.cards.append(actionCard(action, workspace));
-        atEnd();
-      },
+      chunk: ({ text }) => answer.add(text),
+      action: ({ action }) => following(() => answer.cards.append(actionCard(action, workspace))),
     });
-    answer.end(done.response);
-    answer.note(`${number(done.usage.prompt_tokens + done.usage.completion_tokens)} tokens`);
+    following(() => {
+      answer.end(done.response);
+      answer.note(`${number(done.usage.prompt_tokens + done.usage.completion_tokens)} tokens`);
+    });
     history.push({ role: "user", content: request.message }, { role: "assistant", content: done.response });
   } catch (error) {
-    answer.end();
-    if (error.code === "cancelled") answer.note("Cancelled.");
-    else answer.turn.append(alertBox(error.message));
+    following(() => {
+      answer.end();
+      if (error.code === "cancelled") answer.note("Cancelled.");
+      else answer.turn.append(alertBox(error.message));
+    });
   }
-  atEnd();
-}
-
-function turn(who, kind, ...parts) {
-  return element("article", { class: `turn ${kind}`, "aria-label": who }, element("p", { class: "who" }, who), ...parts);
 }
 
 // Keeps the end in sight, unless somebody has scrolled back to read.
 function follow(log) {
-  return (always = false) => {
-    const left = log.scrollHeight - log.scrollTop - log.clientHeight;
-    if (always || left < 160) log.scrollTop = log.scrollHeight;
+  return (change) => {
+    const followed = log.scrollHeight - log.scrollTop - log.clientHeight < 60;
+    change();
+    if (followed) log.scrollTop = log.scrollHeight;
   };
-}
-
-class Answer {
-  #text = "";
-  #heard = 0; // characters that were given to the voice
-  #frame = 0;
-  #spoken;
-
-  constructor(spoken) {
-    this.body = element("div", { class: "text" });
-    this.cards = element("div", { class: "cards" });
-    this.foot = element("p", { class: "soft small", hidden: true });
-    this.turn = turn("Adiuva", "theirs waiting", this.body, this.cards, this.foot);
-    this.turn.setAttribute("aria-busy", "true");
-    this.#spoken = spoken;
-    spoken.replaceChildren();
-  }
-
-  add(text, atEnd) {
-    this.#text += text;
-    this.#frame ||= requestAnimationFrame(() => {
-      this.#draw();
-      atEnd();
-    });
-    this.#say(/^[\s\S]*[.!?:\n](?=\s|$)/.exec(this.#text.slice(this.#heard))?.[0]);
-  }
-
-  end(whole = this.#text) {
-    cancelAnimationFrame(this.#frame);
-    this.#text = whole;
-    this.#draw();
-    this.#say(this.#text.slice(this.#heard));
-    this.turn.classList.remove("waiting");
-    this.turn.removeAttribute("aria-busy");
-  }
-
-  note(text) {
-    this.foot.textContent = text;
-    this.foot.hidden = false;
-  }
-
-  #draw() {
-    this.#frame = 0;
-    this.body.replaceChildren(...blocks(this.#text));
-  }
-
-  #say(text) {
-    if (!text) return;
-    this.#heard += text.length;
-    this.#spoken.append(element("p", {}, text));
-  }
-}
-
-function data() {
-  const { workspace } = talk;
-  const summary = element("summary", {});
-  const inside = element("div", { class: "stack" });
-  const clear = element("button", { type: "button", class: "quiet", onclick: () => workspace.clear() }, "Clear");
-  const draw = () => {
-    const lists = Object.entries(workspace.lists).filter(([, items]) => items.length);
-    summary.textContent = `Data of this page: ${lists.map(([kind, items]) => `${items.length} ${items.length === 1 ? kind.slice(0, -1) : kind}`).join(", ") || "none yet"}`;
-    inside.replaceChildren(
-      element("p", { class: "soft small" }, "What the agents see with each message, and what their actions change. It is in the memory of this page only, and gone when you leave it."),
-      ...lists.map(([kind, items]) => element("div", {}, element("h3", {}, title(kind)), element("ul", {}, ...items.map((item) => element("li", {}, describe(item)))))),
-      lists.length ? clear : "",
-    );
-  };
-  workspace.addEventListener("change", draw);
-  draw();
-  return element("details", { class: "data" }, summary, inside);
-}
-
-function describe(item) {
-  const extras = ["status", "priority", "due_date"].map((name) => item[name]).filter((value) => typeof value === "string");
-  return [String(item.title ?? item.name ?? item.id), extras.length ? element("span", { class: "soft" }, ` ${extras.join(", ")}`) : ""].flat().reduce((box, part) => (box.append(part), box), element("span"));
 }

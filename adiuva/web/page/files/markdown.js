@@ -8,12 +8,17 @@ const ITEM = /^\s*(?:[-*•]|(\d{1,3})[.)])\s+(.*)$/;
 const HEADING = /^#{1,6}\s+(.*)$/;
 
 export function inline(text) {
-  return text.split(INLINE).filter(Boolean).map((part) => {
-    if (part.length > 2 && part.startsWith("`") && part.endsWith("`")) return element("code", {}, part.slice(1, -1));
-    if (part.length > 4 && part.startsWith("**") && part.endsWith("**")) return element("strong", {}, part.slice(2, -2));
-    if (part.length > 2 && INLINE.test(part) && part.startsWith("*") && part.endsWith("*")) return element("em", {}, part.slice(1, -1));
-    return part;
-  });
+  return text
+    .split(INLINE)
+    .filter(Boolean)
+    .map((part) => {
+      if (part.length > 2 && part.startsWith("`") && part.endsWith("`")) return element("code", {}, part.slice(1, -1));
+      if (part.length > 4 && part.startsWith("**") && part.endsWith("**"))
+        return element("strong", {}, part.slice(2, -2));
+      if (part.length > 2 && INLINE.test(part) && part.startsWith("*") && part.endsWith("*"))
+        return element("em", {}, part.slice(1, -1));
+      return part;
+    });
 }
 
 export function blocks(text) {

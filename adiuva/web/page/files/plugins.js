@@ -39,7 +39,13 @@ export async function show(content, signal) {
       if (error.code !== "tier_required") throw error;
       open = false;
       search.hidden = true;
-      found.replaceChildren(element("li", { class: "note" }, "The marketplace is part of the tiers Power and Team. An operator can give you one: adiuva admin set-tier."));
+      found.replaceChildren(
+        element(
+          "li",
+          { class: "note" },
+          "The marketplace is part of the tiers Power and Team. An operator can give you one: adiuva admin set-tier.",
+        ),
+      );
     }
   }
 
@@ -59,10 +65,25 @@ export async function show(content, signal) {
 
   const words = field("Search", element("input", { type: "search", maxlength: 200 }));
   const options = { rating: "best rated", installs: "most installed", newest: "newest" };
-  const sort = field("Order", element("select", {}, ...Object.entries(options).map(([value, text]) => element("option", { value }, text))));
-  const search = element("form", { class: "row search", role: "search", onsubmit: guarded(() => loadFound()) }, words.box, sort.box, element("button", { type: "submit" }, "Find"));
-  sort.control.addEventListener("change", guarded(() => loadFound()));
-  more.addEventListener("click", guarded(() => loadFound(page + 1)));
+  const sort = field(
+    "Order",
+    element("select", {}, ...Object.entries(options).map(([value, text]) => element("option", { value }, text))),
+  );
+  const search = element(
+    "form",
+    { class: "row search", role: "search", onsubmit: guarded(() => loadFound()) },
+    words.box,
+    sort.box,
+    element("button", { type: "submit" }, "Find"),
+  );
+  sort.control.addEventListener(
+    "change",
+    guarded(() => loadFound()),
+  );
+  more.addEventListener(
+    "click",
+    guarded(() => loadFound(page + 1)),
+  );
   await loadFound();
   await loadInstalled();
   if (signal.aborted) return;
@@ -74,7 +95,10 @@ export async function show(content, signal) {
 }
 
 function card(plugin, reload, faults, open) {
-  const rating = plugin.avg_rating === null ? "not rated yet" : `${plugin.avg_rating.toFixed(1)} of 5 (${number(plugin.rating_count)})`;
+  const rating =
+    plugin.avg_rating === null
+      ? "not rated yet"
+      : `${plugin.avg_rating.toFixed(1)} of 5 (${number(plugin.rating_count)})`;
   const pending = plugin.pending_permissions ?? [];
   const run = (button, said, work) => () =>
     busy(button, async () => {
@@ -88,35 +112,70 @@ function card(plugin, reload, faults, open) {
         faults.scrollIntoView({ block: "nearest" });
       }
     });
-  const install = () => session.call("POST", `/plugins/${plugin.id}/install`, { accept_permissions: plugin.permissions });
+  const install = () =>
+    session.call("POST", `/plugins/${plugin.id}/install`, { accept_permissions: plugin.permissions });
   const remove = () => session.call("DELETE", `/plugins/${plugin.id}/install`);
   const button = (text, kind, said, work) => {
     const made = element("button", { type: "button", class: kind, "aria-label": `${text} ${plugin.name}` }, text);
     made.addEventListener("click", run(made, said, work));
     return made;
   };
-  const actions = plugin.installed ? [button("Uninstall", "quiet", "is uninstalled", remove)] : open ? [button("Install", "", "is installed", install)] : [];
+  const actions = plugin.installed
+    ? [button("Uninstall", "quiet", "is uninstalled", remove)]
+    : open
+      ? [button("Install", "", "is installed", install)]
+      : [];
   if (open && pending.length) actions.unshift(button("Accept what it asks for", "", "has its permissions", install));
   return element(
     "li",
     { class: "card plugin", "data-plugin": plugin.id },
-    element("div", { class: "row spread" }, element("h3", {}, plugin.name), element("span", {}, plugin.status === "approved" ? null : badge(title(plugin.status), "warn"), plugin.installed ? badge("installed", "good") : null)),
-    element("p", { class: "soft small" }, `${plugin.id} ${plugin.version} · ${plugin.category} · ${money(plugin.price_cents, plugin.currency)}`),
+    element(
+      "div",
+      { class: "row spread" },
+      element("h3", {}, plugin.name),
+      element(
+        "span",
+        {},
+        plugin.status === "approved" ? null : badge(title(plugin.status), "warn"),
+        plugin.installed ? badge("installed", "good") : null,
+      ),
+    ),
+    element(
+      "p",
+      { class: "soft small" },
+      `${plugin.id} ${plugin.version} · ${plugin.category} · ${money(plugin.price_cents, plugin.currency)}`,
+    ),
     element("p", { class: "about" }, plugin.description),
     permissions(plugin.permissions),
     pending.length ? element("p", { class: "note" }, `It also asks for: ${pending.join(", ")}.`) : null,
-    definitions([["rating", rating], ["installs", number(plugin.install_count)]], { class: "figures" }),
+    definitions(
+      [
+        ["rating", rating],
+        ["installs", number(plugin.install_count)],
+      ],
+      { class: "figures" },
+    ),
     element("div", { class: "row" }, ...actions),
   );
 }
 
 export function permissions(names) {
   const text = names.length ? "It may:" : "It asks for no permissions.";
-  return element("div", { class: "rights" }, element("span", { class: "soft small" }, text), names.length ? element("ul", { class: "chips" }, ...names.map((name) => element("li", {}, element("code", {}, name)))) : null);
+  return element(
+    "div",
+    { class: "rights" },
+    element("span", { class: "soft small" }, text),
+    names.length
+      ? element("ul", { class: "chips" }, ...names.map((name) => element("li", {}, element("code", {}, name))))
+      : null,
+  );
 }
 
 function problem(error) {
   const address = error.checkoutUrl && URL.parse?.(error.checkoutUrl);
   const pays = address && /^https?:$/.test(address.protocol);
-  return alertBox(error.message, pays ? element("a", { href: address.href, target: "_blank", rel: "noopener noreferrer" }, "Pay for it") : null);
+  return alertBox(
+    error.message,
+    pays ? element("a", { href: address.href, target: "_blank", rel: "noopener noreferrer" }, "Pay for it") : null,
+  );
 }

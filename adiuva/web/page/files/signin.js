@@ -11,13 +11,27 @@ export async function show(content, _signal, wanted) {
 
 export function form(wanted) {
   let registers = false;
-  const email = field("E-mail", element("input", { type: "email", name: "email", autocomplete: "username", required: true, spellcheck: "false" }));
-  const password = field("Password", element("input", { type: "password", name: "password", autocomplete: "current-password", required: true }));
+  const email = field(
+    "E-mail",
+    element("input", { type: "email", name: "email", autocomplete: "username", required: true, spellcheck: "false" }),
+  );
+  const password = field(
+    "Password",
+    element("input", { type: "password", name: "password", autocomplete: "current-password", required: true }),
+  );
   const faults = element("div");
   const submit = element("button", { type: "submit" }, "Sign in");
   const change = element("button", { type: "button", class: "link", onclick: turn }, "");
   const lead = element("p", { class: "soft" });
-  const box = element("form", { class: "card stack", novalidate: true, "aria-label": "Sign in", onsubmit: send }, lead, email.box, password.box, faults, element("div", { class: "row" }, submit, change));
+  const box = element(
+    "form",
+    { class: "card stack", novalidate: true, "aria-label": "Sign in", onsubmit: send },
+    lead,
+    email.box,
+    password.box,
+    faults,
+    element("div", { class: "row" }, submit, change),
+  );
 
   function turn() {
     registers = !registers;
@@ -26,7 +40,9 @@ export function form(wanted) {
   }
 
   function say() {
-    lead.textContent = registers ? "A new account on this server. Passwords have 8 characters or more." : "With your account on this server.";
+    lead.textContent = registers
+      ? "A new account on this server. Passwords have 8 characters or more."
+      : "With your account on this server.";
     submit.textContent = registers ? "Create account" : "Sign in";
     change.textContent = registers ? "I have an account" : "Create an account";
     password.control.autocomplete = registers ? "new-password" : "current-password";

@@ -36,7 +36,11 @@ export class Stream {
     const socket = new WebSocket(address);
     await new Promise((resolve, reject) => {
       socket.addEventListener("open", resolve, { once: true });
-      socket.addEventListener("error", () => reject(new Problem({ detail: "The connection for the chat could not be opened." }, 0)), { once: true });
+      socket.addEventListener(
+        "error",
+        () => reject(new Problem({ detail: "The connection for the chat could not be opened." }, 0)),
+        { once: true },
+      );
     });
     socket.addEventListener("message", ({ data }) => this.#take(JSON.parse(data)));
     socket.addEventListener("close", ({ code }) => this.#lost(socket, code));
@@ -55,7 +59,10 @@ export class Stream {
 
   #lost(socket, code) {
     if (this.#socket === socket) this.#socket = null;
-    const why = code === UNAUTHORIZED ? "Your session has ended. Send it again to go on." : `The connection was lost (${code}). Send it again.`;
+    const why =
+      code === UNAUTHORIZED
+        ? "Your session has ended. Send it again to go on."
+        : `The connection was lost (${code}). Send it again.`;
     this.#running?.reject(new Problem({ detail: why, code: "connection_lost" }, 0));
   }
 }

@@ -16,6 +16,13 @@ export class Workspace extends EventTarget {
     return ["create", "update", "delete"].includes(verb) && noun in KINDS;
   }
 
+  // What the action is about, as its user knows it: a title; undefined where it is not here.
+  subject({ action, params }) {
+    const [, noun] = split(action);
+    const found = this.lists[KINDS[noun]]?.find((item) => item.id === params[`${noun}_id`]);
+    return found?.title ?? found?.name;
+  }
+
   // Applies an action; false where its object is not here.
   apply({ id, action, params }) {
     const [verb, noun] = split(action);
