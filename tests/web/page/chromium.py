@@ -118,6 +118,10 @@ class Page:
             case "Page.loadEventFired":
                 self._loaded.set()
 
+    async def before_all_else(self, script: str) -> None:
+        """Run ``script`` in each page before its own."""
+        await self.send("Page.addScriptToEvaluateOnNewDocument", source=f"{{{script}}}")
+
     async def visit(self, path: str = "/") -> None:
         """Go there, and wait until it is loaded."""
         self._loaded.clear()
@@ -246,7 +250,7 @@ async def open_page(devtools: str, origin: str) -> AsyncIterator[Page]:
             for domain in ("Page", "Runtime", "Log", "Network"):
                 await page.send(f"{domain}.enable")
             await page.send("Runtime.addBinding", name="told")
-            await page.send("Page.addScriptToEvaluateOnNewDocument", source=_WATCH)
+            await page.before_all_else(_WATCH)
             await page.resize(1280, 900)
             yield page
         finally:

@@ -1,5 +1,6 @@
 """A server with the page, people of it, and one browser for all tests."""
 
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
@@ -18,7 +19,13 @@ from tests.web.page import chromium
 from tests.web.page.chromium import Page, open_page
 
 Start = Callable[..., Awaitable[Place]]
-Open = Callable[[Place], Awaitable[Page]]
+Open = Callable[..., Awaitable[Page]]
+
+# The tab has had this token since before the page was loaded.
+KEEP = """
+if (!sessionStorage.getItem("was here")) sessionStorage.setItem("adiuva.refresh", %s);
+sessionStorage.setItem("was here", "yes");
+"""
 
 
 @pytest.fixture(scope="session")
@@ -63,15 +70,22 @@ async def place(start: Start) -> Place:
 
 @pytest.fixture
 async def open_at(devtools: str) -> AsyncIterator[Open]:
-    """Opens the page of a server. Whatever a test does: nothing complains, and no request goes elsewhere."""
+    """Opens the page of a server, for everyone or, as after a reload, for someone who is signed in.
+
+    Whatever a test does with it: nothing complains, and no request goes elsewhere.
+    """
     opened = []
 
-    async def run(place: Place) -> Page:
+    async def run(place: Place, person: Person | None = None, view: str = "#/") -> Page:
         manager = open_page(devtools, str(place.client.make_url("")).rstrip("/"))
         page = await manager.__aenter__()
         opened.append((manager, page))
-        await page.visit()
-        await page.until("document.querySelector('h1') !== null")
+        if person is not None:
+            await page.before_all_else(KEEP % json.dumps(person.tokens["refresh_token"]))
+        await page.visit(f"/{view}")
+        await page.until(f"document.querySelector('nav [aria-current]')?.hash === '{view}'")
+        if view != "#/" or person is not None:
+            await page.until("document.querySelector('.who') && document.querySelector('.view > *')")
         return page
 
     yield run

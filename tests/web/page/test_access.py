@@ -10,7 +10,7 @@ import pytest
 from adiuva.testing.models import ScriptedModel, calling, turn
 from tests.marketplace.conftest import GARDEN, Place, publish
 from tests.web.page.chromium import Page
-from tests.web.page.conftest import Open, go, sign_in
+from tests.web.page.conftest import Open, go
 from tests.web.page.test_page import ANSWERED, say
 
 pytestmark = [pytest.mark.xdist_group("browser")]
@@ -150,8 +150,7 @@ async def test_every_view_can_be_used_by_everyone(place: Place, model: ScriptedM
     await author.done("POST", "/plugins", GARDEN | {"id": "tide-table", "name": "Tide Table"})
     await place.sql("INSERT INTO storage_usage (user_id, kind, used_bytes) SELECT id, 'records', 5 FROM users")
     model.add([turn(calling("create_task", title="One")), turn(calling("delete_task", task_id="1")), "Done."])
-    page = await open_at(place)
-    await sign_in(page, admin)
+    page = await open_at(place, admin, "#/chat")
     for show in VIEWS.values():
         await show(page)
         await check_tree(page)

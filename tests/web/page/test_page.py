@@ -147,8 +147,7 @@ async def test_signing_out_ends_the_login_at_the_server_too(page: Page, place: P
 
 async def test_tokens_are_replaced_as_needed_and_a_login_that_was_ended_says_so(start: Start, open_at: Open) -> None:
     place = await start(jwt_access_token_expire_minutes=1)  # the page replaces one a minute before its end
-    page = await open_at(place)
-    await sign_in(page, await place.person())
+    page = await open_at(place, await place.person(), "#/chat")
     before = await page.evaluate(KEPT)
     await go(page, "Storage", "Storage")
     assert await page.evaluate(KEPT) != before
@@ -160,8 +159,7 @@ async def test_tokens_are_replaced_as_needed_and_a_login_that_was_ended_says_so(
 
 async def test_a_duplicated_tab_hears_of_the_new_token_and_is_no_thief(start: Start, open_at: Open) -> None:
     place = await start(jwt_access_token_expire_minutes=1, refresh_grace_seconds=0)
-    page = await open_at(place)
-    await sign_in(page, await place.person())
+    page = await open_at(place, await place.person(), "#/chat")
     await page.send("Runtime.evaluate", expression="globalThis.other = open('/page/icon.svg')", userGesture=True)
     await page.until("other.document.readyState === 'complete' && other.location.pathname === '/page/icon.svg'")
     assert await page.evaluate("other.sessionStorage.getItem('adiuva.refresh')") == await page.evaluate(KEPT)
@@ -179,8 +177,7 @@ async def test_an_answer_comes_in_pieces_and_is_whole_in_the_end(start: Start, o
     pieces = (f"The first sentence. {rest}", f" and then {rest}.", "\n\n- a list\n", "- with `code`")
     model = PieceByPiece(*pieces)
     place = await start(model)
-    page = await open_at(place)
-    await sign_in(page, await place.person())
+    page = await open_at(place, await place.person(), "#/chat")
     await say(page, "Tell me")
     await page.until("document.querySelector('.theirs[aria-busy]')")
     model.gates[0].set()
@@ -206,8 +203,7 @@ async def test_an_answer_comes_in_pieces_and_is_whole_in_the_end(start: Start, o
 async def test_actions_are_cards_and_a_deletion_waits_for_a_yes(
     place: Place, model: ScriptedModel, open_at: Open
 ) -> None:
-    page = await open_at(place)
-    await sign_in(page, await place.person())
+    page = await open_at(place, await place.person(), "#/chat")
     model.add([turn(calling("create_task", title="Call the bank", priority="high")), "It is done."])
     await say(page, "Add a task")
     await page.sees("Call the bank", ".action[data-action=create_task][data-state=applied]")
@@ -235,8 +231,7 @@ async def test_actions_are_cards_and_a_deletion_waits_for_a_yes(
 
 
 async def test_a_dismissed_action_changes_nothing(place: Place, model: ScriptedModel, open_at: Open) -> None:
-    page = await open_at(place)
-    await sign_in(page, await place.person())
+    page = await open_at(place, await place.person(), "#/chat")
     model.add([turn(calling("delete_task", task_id="1")), "Confirm it."])
     await say(page, "Delete it")
     await page.click("Dismiss: Delete task")
@@ -248,8 +243,7 @@ async def test_a_dismissed_action_changes_nothing(place: Place, model: ScriptedM
 async def test_a_cancel_reaches_the_model_and_is_shown(start: Start, open_at: Open, way: str) -> None:
     model = GatedModel()
     place = await start(model)
-    page = await open_at(place)
-    await sign_in(page, await place.person())
+    page = await open_at(place, await place.person(), "#/chat")
     await say(page, "Tell me")
     await asyncio.wait_for(model.spoke.wait(), 10)
     assert not model.ended.is_set()
@@ -265,8 +259,7 @@ async def test_a_cancel_reaches_the_model_and_is_shown(start: Start, open_at: Op
 async def test_what_fails_is_said_and_the_next_message_goes_on(
     place: Place, model: ScriptedModel, open_at: Open
 ) -> None:
-    page = await open_at(place)
-    await sign_in(page, await place.person("free"))
+    page = await open_at(place, await place.person("free"), "#/chat")
     model.add([RuntimeError("secret")])
     await say(page, "Tell me")
     await page.sees("Something went wrong", ".theirs [role=alert]")
@@ -277,8 +270,7 @@ async def test_what_fails_is_said_and_the_next_message_goes_on(
 
 
 async def test_a_socket_that_was_closed_is_opened_again(place: Place, model: ScriptedModel, open_at: Open) -> None:
-    page = await open_at(place)
-    await sign_in(page, await place.person())
+    page = await open_at(place, await place.person(), "#/chat")
     model.add(["One.", "Two."])
     await say(page, "First")
     await page.sees("One.", ".theirs .text")
@@ -292,8 +284,7 @@ async def test_a_socket_that_was_closed_is_opened_again(place: Place, model: Scr
 async def test_the_conversation_goes_along_and_nobody_else_sees_it(
     place: Place, model: ScriptedModel, open_at: Open
 ) -> None:
-    page = await open_at(place)
-    await sign_in(page, await place.person())
+    page = await open_at(place, await place.person(), "#/chat")
     model.add(["One.", "Two."])
     await say(page, "My first secret")
     await page.sees("One.", ".theirs .text")
@@ -314,8 +305,7 @@ async def test_agents_show_what_runs_and_go_on_showing_it(start: Start, open_at:
     model = GatedModel()
     place = await start(model)
     person = await place.person("team")
-    page = await open_at(place)
-    await sign_in(page, person)
+    page = await open_at(place, person, "#/chat")
     await say(page, "Tell me")
     await asyncio.wait_for(model.spoke.wait(), 10)
     await go(page, "Agents", "Agents")
@@ -349,9 +339,7 @@ async def test_storage_is_a_bar_against_the_quota(place: Place, open_at: Open) -
     await place.sql(
         "INSERT INTO storage_usage (user_id, kind, used_bytes) SELECT id, 'records', 4 * 1024::bigint ^ 3 FROM users"
     )
-    page = await open_at(place)
-    await sign_in(page, person)
-    await go(page, "Storage", "Storage")
+    page = await open_at(place, person, "#/storage")
     await page.sees("4 GiB of 5 GiB", "[data-kind=records]")
     bar = "document.querySelector('[data-kind=records] [role=meter]')"
     assert await page.evaluate(f"{bar}.firstChild.getBoundingClientRect().width / {bar}.clientWidth") == pytest.approx(
@@ -367,9 +355,7 @@ async def test_plugins_are_found_installed_with_the_rights_that_are_shown_and_un
     author, admin, person = await place.person(), await place.person(admin=True), await place.person()
     await publish(author, admin)
     await publish(author, admin, id="tide-table", name="Tide Table", description="When the sea comes.")
-    page = await open_at(place)
-    await sign_in(page, person)
-    await go(page, "Plugins", "Plugins")
+    page = await open_at(place, person, "#/plugins")
     await page.fill("Search", "beds")
     await page.press("Enter")
     await page.sees("1 plugin", "[role=status]")
@@ -392,9 +378,7 @@ async def test_a_tier_without_the_marketplace_is_told_and_can_still_uninstall(pl
     await place.sql(
         "UPDATE subscriptions SET tier = 'free' FROM users WHERE users.id = user_id AND email = $1", person.email
     )
-    page = await open_at(place)
-    await sign_in(page, person)
-    await go(page, "Plugins", "Plugins")
+    page = await open_at(place, person, "#/plugins")
     await page.sees("part of the tiers Power and Team")
     await page.click("Uninstall Garden Planner")
     await page.sees("None yet.", "[aria-label='Installed plugins']")
@@ -403,9 +387,7 @@ async def test_a_tier_without_the_marketplace_is_told_and_can_still_uninstall(pl
 async def test_an_admin_approves_what_waits(place: Place, open_at: Open) -> None:
     author, admin = await place.person(), await place.person(admin=True)
     await author.done("POST", "/plugins", GARDEN)
-    page = await open_at(place)
-    await sign_in(page, admin)
-    await go(page, "Review", "Review queue")
+    page = await open_at(place, admin, "#/review")
     await page.sees("There is no package to check.")
     await page.fill("Notes for the author", "Well done.")
     await page.click("Approve Garden Planner")
@@ -418,9 +400,7 @@ async def test_an_admin_sees_the_check_report_and_rejects_with_a_reason(place: P
     author, admin = await place.person(), await place.person(admin=True)
     await author.done("POST", "/plugins", GARDEN)
     await report(place, author)
-    page = await open_at(place)
-    await sign_in(page, admin)
-    await go(page, "Review", "Review queue")
+    page = await open_at(place, admin, "#/review")
     await page.sees("failed", ".report .badge")
     await page.sees("behaviour connections.py:3 opens a connection by itself", ".findings li")
     await page.click("Reject Garden Planner")
@@ -437,9 +417,7 @@ async def test_an_admin_sees_the_check_report_and_rejects_with_a_reason(place: P
 async def test_a_decision_about_what_has_changed_meanwhile_is_refused(place: Place, open_at: Open) -> None:
     author, admin = await place.person(), await place.person(admin=True)
     await author.done("POST", "/plugins", GARDEN)
-    page = await open_at(place)
-    await sign_in(page, admin)
-    await go(page, "Review", "Review queue")
+    page = await open_at(place, admin, "#/review")
     await author.done("POST", "/plugins", GARDEN | {"version": "2.0.0"})
     await page.click("Approve Garden Planner")
     await page.until("document.querySelector('[role=alert]')")
@@ -447,8 +425,7 @@ async def test_a_decision_about_what_has_changed_meanwhile_is_refused(place: Pla
 
 
 async def test_the_review_queue_is_for_admins(place: Place, open_at: Open) -> None:
-    page = await open_at(place)
-    await sign_in(page, await place.person())
+    page = await open_at(place, await place.person(), "#/chat")
     assert not await page.evaluate("document.querySelector('a[href=\"#/review\"]') !== null")
     await page.evaluate("location.hash = '#/review'")
     await page.until("document.querySelector('h1').textContent === 'Sign in'")
