@@ -75,7 +75,9 @@ async def test_a_part_that_is_away_is_named(place: Place, open_at: Open) -> None
     async def away() -> str:
         return "does not answer"
 
-    place.client.app[CHECKS] = {**place.client.app[CHECKS], "vectors": away}
+    checks = place.client.app[CHECKS]
+    assert isinstance(checks, dict)
+    checks["vectors"] = away
     page = await open_at(place)
     await page.sees("Something is not ready.")
     await page.sees("does not answer", ".check .bad")
@@ -145,6 +147,7 @@ async def test_signing_out_ends_the_login_at_the_server_too(page: Page, place: P
         assert answer.status == 401
 
 
+@pytest.mark.proof
 async def test_tokens_are_replaced_as_needed_and_a_login_that_was_ended_says_so(start: Start, open_at: Open) -> None:
     place = await start(jwt_access_token_expire_minutes=1)  # the page replaces one a minute before its end
     page = await open_at(place, await place.person(), "#/chat")
@@ -157,6 +160,7 @@ async def test_tokens_are_replaced_as_needed_and_a_login_that_was_ended_says_so(
     assert await page.evaluate(KEPT) is None
 
 
+@pytest.mark.proof
 async def test_a_duplicated_tab_hears_of_the_new_token_and_is_no_thief(start: Start, open_at: Open) -> None:
     place = await start(jwt_access_token_expire_minutes=1, refresh_grace_seconds=0)
     page = await open_at(place, await place.person(), "#/chat")
@@ -230,6 +234,7 @@ async def test_actions_are_cards_and_a_deletion_waits_for_a_yes(
     await page.sees("none yet", ".data summary")
 
 
+@pytest.mark.proof
 async def test_a_dismissed_action_changes_nothing(place: Place, model: ScriptedModel, open_at: Open) -> None:
     page = await open_at(place, await place.person(), "#/chat")
     model.add([turn(calling("delete_task", task_id="1")), "Confirm it."])
@@ -269,6 +274,7 @@ async def test_what_fails_is_said_and_the_next_message_goes_on(
     await page.sees("Here I am.", ".theirs .text")
 
 
+@pytest.mark.proof
 async def test_a_socket_that_was_closed_is_opened_again(place: Place, model: ScriptedModel, open_at: Open) -> None:
     page = await open_at(place, await place.person(), "#/chat")
     model.add(["One.", "Two."])
@@ -301,6 +307,7 @@ async def test_the_conversation_goes_along_and_nobody_else_sees_it(
     assert "secret" not in await page.text("body")
 
 
+@pytest.mark.proof
 async def test_agents_show_what_runs_and_go_on_showing_it(start: Start, open_at: Open) -> None:
     model = GatedModel()
     place = await start(model)
@@ -318,8 +325,10 @@ async def test_agents_show_what_runs_and_go_on_showing_it(start: Start, open_at:
         )
         == "1000"
     )
+    await page.click("7 tools", "[data-agent=task_agent] summary")
     model.gate.set()
     await page.until(f"{running}?.querySelector('dd').textContent === '0'")
+    assert await page.evaluate("document.querySelector('[data-agent=task_agent] details').open")
     await page.until("document.querySelector('[data-agent=task_agent]').textContent.includes('handled1')")
 
 
@@ -366,11 +375,13 @@ async def test_plugins_are_found_installed_with_the_rights_that_are_shown_and_un
     assert [(each["id"], each["accepted_permissions"]) for each in installed] == [
         ("garden-planner", GARDEN["permissions"])
     ]
-    await page.click("Uninstall Garden Planner")
+    await page.until("document.activeElement.textContent === 'Uninstall'")
+    await page.press("Enter")
     await page.sees("None yet.", "[aria-label='Installed plugins']")
     assert (await person.done("GET", "/plugins/installed"))["total"] == 0
 
 
+@pytest.mark.proof
 async def test_a_tier_without_the_marketplace_is_told_and_can_still_uninstall(place: Place, open_at: Open) -> None:
     author, admin, person = await place.person(), await place.person(admin=True), await place.person()
     await publish(author, admin)
@@ -414,6 +425,7 @@ async def test_an_admin_sees_the_check_report_and_rejects_with_a_reason(place: P
     assert versions[0]["status"] == "rejected"
 
 
+@pytest.mark.proof
 async def test_a_decision_about_what_has_changed_meanwhile_is_refused(place: Place, open_at: Open) -> None:
     author, admin = await place.person(), await place.person(admin=True)
     await author.done("POST", "/plugins", GARDEN)

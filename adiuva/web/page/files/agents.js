@@ -12,6 +12,7 @@ export async function show(content, signal) {
   if (signal.aborted) return;
   const known = new Map(items.map((agent) => [agent.name, agent]));
   const history = [];
+  const cards = new Map();
   const state = element("p", { class: "soft small" });
   const list = element("ul", { class: "grid plain" });
   content.append(
@@ -27,8 +28,10 @@ export async function show(content, signal) {
   function draw(status) {
     history.push({ at: performance.now(), actors: status.actors });
     while (history.length > 2 && performance.now() - history[0].at > WINDOW) history.shift();
-    const cards = status.actors.map((actor) => card(actor, known.get(actor.name), status, rate(history, actor)));
-    list.replaceChildren(...cards);
+    for (const actor of status.actors) {
+      if (!cards.has(actor.name)) cards.set(actor.name, new Card(actor.name, known.get(actor.name), list));
+      cards.get(actor.name).draw(actor, status, rate(history, actor));
+    }
   }
 
   draw(first);
@@ -59,56 +62,55 @@ export function rate(history, actor) {
   return Math.max(0, ((actor.handled - before.handled) / seconds) * 60);
 }
 
-function card(actor, agent, status, perMinute) {
-  const closed = agent && !agent.available;
-  const marks = [actor.state !== "running" && badge(actor.state, "bad"), closed && badge("not in your tier", "plain")];
-  const about =
-    agent?.description ??
-    (actor.name === ORCHESTRATOR
-      ? "Reads each message and chooses the agents for it."
-      : "Of a plugin that you have not installed.");
-  const trouble = [
-    ["failed", actor.failed],
-    ["refused", actor.refused],
-    ["cancelled", actor.cancelled],
-    ["expired", actor.expired],
-  ].filter(([, count]) => count);
-  const began = actor.handled + actor.failed + actor.running;
+// What changes is drawn anew; the rest stays, with the focus that may be on it.
+class Card {
+  #marks = element("span");
+  #figures = element("div");
+  #trouble = element("p", { class: "small" });
+
+  constructor(name, agent, list) {
+    this.closed = agent !== undefined && !agent.available;
+    const about = name === ORCHESTRATOR ? "Reads each message and chooses the agents for it." : agent?.description;
+    list.append(
+      element(
+        "li",
+        { class: "card agent", "data-agent": name },
+        element("div", { class: "row spread" }, element("h2", {}, title(name)), this.#marks),
+        element("p", { class: "soft" }, about ?? "Of a plugin that you have not installed."),
+        this.#figures,
+        this.#trouble,
+        agent?.tools.length ? tools(agent) : null,
+      ),
+    );
+  }
+
+  draw(actor, status, perMinute) {
+    const began = actor.handled + actor.failed + actor.running;
+    const wait = began ? `${number(Math.round((actor.wait_seconds_total / began) * 1000))} ms` : "–";
+    const speed = perMinute === null ? "–" : perMinute.toLocaleString("en", { maximumFractionDigits: 1 });
+    const figures = [
+      ["waiting", depth(actor, status)],
+      ["running", number(actor.running)],
+      ["a minute", speed],
+      ["handled", number(actor.handled)],
+      ["mean wait", wait],
+    ];
+    this.#figures.replaceChildren(definitions(figures, { class: "figures" }));
+    const marks = [actor.state !== "running" && badge(actor.state, "bad"), this.closed && badge("not in your tier")];
+    this.#marks.replaceChildren(...marks.filter(Boolean));
+    const ends = ["failed", "refused", "cancelled", "expired"].filter((end) => actor[end]);
+    this.#trouble.replaceChildren(...ends.map((end) => badge(`${number(actor[end])} ${end}`, "warn")));
+    this.#trouble.hidden = !ends.length;
+  }
+}
+
+function tools(agent) {
+  const items = agent.tools.map((name) => element("li", {}, element("code", {}, name)));
   return element(
-    "li",
-    { class: "card agent", "data-agent": actor.name },
-    element(
-      "div",
-      { class: "row spread" },
-      element("h2", {}, title(actor.name)),
-      element("span", {}, ...marks.filter(Boolean)),
-    ),
-    element("p", { class: "soft" }, about),
-    definitions(
-      [
-        ["waiting", depth(actor, status)],
-        ["running", number(actor.running)],
-        ["a minute", perMinute === null ? "–" : perMinute.toLocaleString("en", { maximumFractionDigits: 1 })],
-        ["handled", number(actor.handled)],
-        ["mean wait", began ? `${number(Math.round((actor.wait_seconds_total / began) * 1000))} ms` : "–"],
-      ],
-      { class: "figures" },
-    ),
-    trouble.length
-      ? element(
-          "p",
-          { class: "small" },
-          ...trouble.map(([name, count]) => element("span", { class: "badge warn" }, `${number(count)} ${name}`)),
-        )
-      : null,
-    agent?.tools.length
-      ? element(
-          "details",
-          {},
-          element("summary", {}, `${agent.tools.length} tools`),
-          element("ul", { class: "chips" }, ...agent.tools.map((name) => element("li", {}, element("code", {}, name)))),
-        )
-      : null,
+    "details",
+    {},
+    element("summary", {}, `${agent.tools.length} tools`),
+    element("ul", { class: "chips" }, ...items),
   );
 }
 

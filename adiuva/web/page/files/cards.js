@@ -3,13 +3,15 @@
 import { badge, definitions, element, title, words } from "./dom.js";
 
 export function actionCard(action, workspace) {
-  const state = element("p", { class: "state", role: "status" });
+  const state = element("p", { class: "state", role: "status", tabindex: -1 });
   const buttons = element("div", { class: "row" });
   const name = title(action.action);
   const subject = workspace.subject(action);
   const settle = (text, kind) => {
+    const held = buttons.contains(document.activeElement);
     buttons.remove();
     state.textContent = text;
+    if (held) state.focus();
     card.dataset.state = kind;
   };
   const apply = () =>

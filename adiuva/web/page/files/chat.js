@@ -11,6 +11,7 @@ import { Workspace } from "./workspace.js";
 export const heading = "Chat";
 
 const MAX_MESSAGES = 50; // of the history, as the API takes them
+const MAX_CHARACTERS = 200_000; // of all of it, so that a frame is not too long
 const EXAMPLES = [
   "Add a high priority task 'Call the bank' for tomorrow",
   "Write a note titled 'Kickoff' saying 'We start on Monday at nine'",
@@ -36,7 +37,7 @@ export async function show(content, signal) {
   ]);
   if (signal.aborted) return;
   talk.log ??= element("div", { class: "log", role: "region", "aria-label": "Conversation", tabindex: 0 }, welcome());
-  const spoken = element("div", { class: "unseen", "aria-live": "polite", "aria-label": "Answer" });
+  const spoken = element("div", { class: "unseen", "aria-live": "polite" });
   content.append(
     element(
       "div",
@@ -130,7 +131,7 @@ function composer(agents, models, spoken, signal) {
     send.disabled = true;
     cancel.hidden = false;
     message.control.value = "";
-    const request = { message: text, history: talk.history.slice(-MAX_MESSAGES), context: talk.workspace.context() };
+    const request = { message: text, history: recent(talk.history), context: talk.workspace.context() };
     if (agent.control.value) request.agents = [agent.control.value];
     if (model.control.value && models.length > 1) request.model = model.control.value;
     try {
@@ -145,6 +146,13 @@ function composer(agents, models, spoken, signal) {
   // What runs is not shown any more: its answer still comes into the conversation.
   signal.addEventListener("abort", () => spoken.remove());
   return form;
+}
+
+function recent(history) {
+  let left = MAX_CHARACTERS;
+  const fits = history.slice(-MAX_MESSAGES).reverse();
+  const end = fits.findIndex(({ content }) => (left -= content.length) < 0);
+  return (end < 0 ? fits : fits.slice(0, end)).reverse();
 }
 
 async function exchange(request, spoken) {

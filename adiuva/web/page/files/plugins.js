@@ -105,7 +105,10 @@ function card(plugin, reload, faults, open) {
       faults.replaceChildren();
       try {
         await work();
+        const list = button.closest("ul");
         await reload();
+        const next = list.querySelector(`[data-plugin="${plugin.id}"] button`) ?? document.querySelector("h1");
+        next.focus();
         announce(`${plugin.name} ${said}.`);
       } catch (error) {
         faults.replaceChildren(problem(error));
@@ -172,10 +175,9 @@ export function permissions(names) {
 }
 
 function problem(error) {
-  const address = error.checkoutUrl && URL.parse?.(error.checkoutUrl);
-  const pays = address && /^https?:$/.test(address.protocol);
+  const pays = /^https?:\/\//.test(error.checkoutUrl ?? "");
   return alertBox(
     error.message,
-    pays ? element("a", { href: address.href, target: "_blank", rel: "noopener noreferrer" }, "Pay for it") : null,
+    pays ? element("a", { href: error.checkoutUrl, target: "_blank", rel: "noopener noreferrer" }, "Pay for it") : null,
   );
 }

@@ -4,14 +4,19 @@ import { Problem, session } from "./api.js";
 
 const UNAUTHORIZED = 4401; // the token has ended: a new ticket opens a new socket
 
+const cancelled = () => new Problem({ detail: "Cancelled.", code: "cancelled" }, 0);
+
 export class Stream {
   #socket = null;
   #running = null;
+  #givenUp = false; // before the socket was open
 
   // Sends a request, and gives the `done` frame. `on` has a function for each other type of frame.
   // Throws a Problem; its code is "cancelled" where the request was cancelled.
   async ask(request, on) {
+    this.#givenUp = false;
     const socket = await this.#open();
+    if (this.#givenUp) throw cancelled();
     return new Promise((resolve, reject) => {
       this.#running = { resolve, reject, on };
       socket.send(JSON.stringify(request));
@@ -19,6 +24,7 @@ export class Stream {
   }
 
   cancel() {
+    this.#givenUp = true;
     if (this.#running && this.#socket) this.#socket.send(JSON.stringify({ type: "cancel" }));
   }
 
@@ -52,7 +58,7 @@ export class Stream {
     const running = this.#running;
     if (!running) return;
     if (frame.type === "done") running.resolve(frame);
-    else if (frame.type === "cancelled") running.reject(new Problem({ detail: "Cancelled.", code: "cancelled" }, 0));
+    else if (frame.type === "cancelled") running.reject(cancelled());
     else if (frame.type === "error") running.reject(new Problem({ detail: frame.message, code: frame.code }, 0));
     else running.on[frame.type]?.(frame);
   }
