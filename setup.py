@@ -7,7 +7,7 @@ setup(
     package_dir={"adiuva.migrations": "migrations"},
     package_data={
         "": ["py.typed"],
-        "adiuva": ["**/*.sql", "**/*.template", "web/openapi/page.*"],
+        "adiuva": ["**/*.sql", "**/*.template", "web/openapi/page.*", "web/page/files/*"],
         "adiuva.migrations": ["*.sql"],
     },
 )

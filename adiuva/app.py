@@ -6,7 +6,7 @@ from time import monotonic
 import aiohttp
 from aiohttp import web
 
-from adiuva import __version__, health
+from adiuva import __version__, clock, health
 from adiuva.account import handlers as account_handlers
 from adiuva.account.places import VectorsPlace
 from adiuva.account.service import ACCOUNTS, Accounts
@@ -50,6 +50,8 @@ from adiuva.observe.metrics import METRICS
 from adiuva.observe.readings import Sources
 from adiuva.runtime import ActorSystem
 from adiuva.settings import Settings
+from adiuva.status import handlers as status_handlers
+from adiuva.status.service import STATUS, Status
 from adiuva.storage import handlers as storage_handlers
 from adiuva.storage.batch import handlers as record_batch_handlers
 from adiuva.storage.batch.service import BATCH, Batch
@@ -68,6 +70,7 @@ from adiuva.web.access import AUTHENTICATOR
 from adiuva.web.keys import DATABASE, LIMITER, SETTINGS
 from adiuva.web.limits import make_limiter
 from adiuva.web.openapi import handlers as openapi_handlers
+from adiuva.web.page import handlers as page_handlers
 from adiuva.web.routes import ROUTES, register
 
 API = "/api/v1"
@@ -112,11 +115,13 @@ def create_app(
         change_handlers.ROUTES,
         backup_handlers.ROUTES,
         vector_handlers.ROUTES,
+        status_handlers.ROUTES,
         openapi_handlers.ROUTES,
     ):
         register(app, API, routes)
     register(app, OPENAI, openai_handlers.ROUTES, on_error=openai_errors.answer_error)
     register(app, MCP, mcp_handlers.ROUTES, on_error=mcp_handlers.answer_error)
+    register(app, "", page_handlers.ROUTES)
     app[openapi_handlers.REFERENCE] = openapi_handlers.Reference(app[ROUTES], __version__)
     if settings.env == "dev":
         register(app, "", openapi_handlers.PAGE_ROUTES)
@@ -251,6 +256,7 @@ async def _actors(app: web.Application) -> AsyncIterator[None]:
         mcp=mcp,
     )
     app[health.CHECKS] = _checks(app)
+    app[STATUS] = Status(settings=settings, actors=system, chat=app[CHAT], started_at=clock.now())
     yield
     until = monotonic() + DRAIN_SECONDS
     await system.stop(DRAIN_SECONDS)

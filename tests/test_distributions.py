@@ -10,6 +10,7 @@ from collections.abc import Callable
 from configparser import ConfigParser
 from importlib.metadata import packages_distributions
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 from packaging.requirements import Requirement
@@ -104,4 +105,7 @@ def test_wheels_in_an_empty_venv_outside_the_checkout_serve(tmp_path: Path, serv
         "project_agent",
         "task_agent",
     }
+    for asset in ("", "page/app.js", "page/style.css", "docs"):
+        with urlopen(f"{served.url}/{asset}", timeout=30) as answer:
+            assert answer.status == 200
     assert served.stop() == 0

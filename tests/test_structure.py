@@ -12,6 +12,7 @@ ROOT = Path(__file__).parent.parent
 
 # Every call of the API: method, path, who may call it, what it is counted by. A new route shows here.
 TABLE = """
+GET    /api/v1/about                  public   -
 GET    /api/v1/admin/audit            admin    user
 GET    /api/v1/admin/plugins/pending  admin    user
 POST   /api/v1/admin/plugins/{id}/reinstate admin    user
@@ -75,6 +76,7 @@ GET    /api/v1/plugins/{id}/package   private  user
 PUT    /api/v1/plugins/{id}/package   private  user
 PUT    /api/v1/plugins/{id}/rating    private  user
 GET    /api/v1/plugins/{id}/versions  private  user
+GET    /api/v1/status                 private  user
 GET    /api/v1/storage/changes        private  user
 GET    /api/v1/storage/records        private  user
 POST   /api/v1/storage/records        private  user
@@ -87,8 +89,10 @@ GET    /api/v1/storage/usage          private  user
 DELETE /api/v1/storage/vectors        private  user
 POST   /api/v1/storage/vectors/search private  user
 POST   /api/v1/storage/vectors/upsert private  user
+GET    /                              public   -
 GET    /docs                          public   -
 GET    /metrics                       public   -
+GET    /page/{name}                   public   -
 """
 
 

@@ -10,6 +10,7 @@ from aiohttp import hdrs, web
 from attrs import frozen
 
 from adiuva.web import wire
+from adiuva.web.assets import Asset, send_asset, send_page
 from adiuva.web.describe import JSON, Answer
 from adiuva.web.openapi.document import make_document
 from adiuva.web.routes import Route, Routes
@@ -23,14 +24,9 @@ class Reference:
     version: str
 
     @cached_property
-    def body(self) -> bytes:
+    def asset(self) -> Asset:
         """The document."""
-        return wire.dump(make_document(self.routes, self.version))
-
-    @cached_property
-    def etag(self) -> str:
-        """What tells this document from others."""
-        return hashlib.sha256(self.body).hexdigest()
+        return Asset(wire.dump(make_document(self.routes, self.version)), JSON)
 
 
 REFERENCE = web.AppKey("reference", Reference)
@@ -38,34 +34,20 @@ REFERENCE = web.AppKey("reference", Reference)
 
 async def get_document(request: web.Request) -> web.Response:
     """This document."""
-    reference = request.app[REFERENCE]
-    body, etag = reference.body, reference.etag
-    headers = {hdrs.ETAG: f'"{etag}"', hdrs.CACHE_CONTROL: "no-cache"}
-    if any(tag.value in {"*", etag} for tag in request.if_none_match or ()):
-        return web.Response(status=304, headers=headers)
-    return web.Response(body=body, headers={**headers, hdrs.CONTENT_TYPE: JSON})
+    return send_asset(request, request.app[REFERENCE].asset)
 
 
-async def get_page(_: web.Request) -> web.Response:
+async def get_page(request: web.Request) -> web.Response:
     """A page on which these calls can be read and tried."""
     text, policy = _page()
-    headers = {
-        "Content-Security-Policy": policy,
-        "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "no-referrer",
-        hdrs.CACHE_CONTROL: "no-cache",
-    }
-    return web.Response(text=text, content_type="text/html", headers=headers)
+    return send_page(request, Asset(text.encode(), "text/html; charset=utf-8"), policy)
 
 
 def _page() -> tuple[str, str]:
     """The page with its style and script in it, and the policy under which nothing else runs."""
     folder = files(__package__)
     page, style, script = (folder.joinpath(f"page.{kind}").read_text() for kind in ("html", "css", "js"))
-    policy = (
-        f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
+    policy = f"script-src {_hash(script)}; style-src {_hash(style)}; connect-src 'self'"
     return page.replace("/*style*/", style).replace("/*script*/", script), policy
 
 

@@ -1,0 +1,1 @@
+"""What runs here, for people who look at the server."""
