@@ -287,6 +287,32 @@ async def test_a_refund_that_fails_is_undone(client: Client, stripe: StripeDoubl
     assert order["state"] == "paid"
 
 
+@pytest.mark.parametrize("the_second_is_held", [False, True])
+async def test_a_refund_larger_than_any_one_transfer_takes_back_the_whole_share(
+    client: Client, stripe: StripeDouble, shop: Shop, *, the_second_is_held: bool
+) -> None:
+    """CO3. A refund that failed leaves two transfers: what was left of the first, and the share given anew."""
+    await onboarded(shop, stripe)
+    ada = await with_card(client, stripe)
+    await buy(client, ada, shop)
+    [intent] = stripe.store.all("payment_intent")
+    part = stripe.refund(intent["id"], 200)
+    await stripe.webhooks.deliver()
+    await tidy(client)
+    if the_second_is_held:
+        await shop.query("UPDATE payout_accounts SET state = 'incomplete'")
+    at_stripe.fail_refund(stripe.store, part)
+    await stripe.webhooks.deliver()
+    await tidy(client)
+    assert len(stripe.store.all("transfer")) == (1 if the_second_is_held else 2)
+    stripe.refund(intent["id"])
+    await stripe.webhooks.deliver()
+    await tidy(client)
+    assert sum(transfer["amount"] - transfer["amount_reversed"] for transfer in stripe.store.all("transfer")) == 0
+    assert await shop.query("SELECT FROM transfers WHERE state IN ('held', 'due', 'parked')") == []
+    assert await total(shop) == (0, 0, 0)
+
+
 async def test_without_an_author_there_is_nobody_to_transfer_to(
     client: Client, stripe: StripeDouble, shop: Shop
 ) -> None:

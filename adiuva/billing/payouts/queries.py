@@ -116,6 +116,64 @@ async def net(conn: Connection, *, purchase_id: UUID, amount_cents: int) -> bool
     return status != "UPDATE 0"
 
 
+async def lock_transfers(conn: Connection, purchase_id: UUID) -> None:
+    """Wait for whoever changes the transfers of a purchase, and keep others from it."""
+    await conn.execute("SELECT FROM transfers WHERE purchase_id = $1 ORDER BY id FOR UPDATE", purchase_id)
+
+
+async def net_part(conn: Connection, reversal_id: UUID) -> bool:
+    """Take all of the largest transfer that has not left off a reversal, which is larger; False where there is none."""
+    status = await conn.execute(
+        """
+        WITH unsent AS (
+            SELECT sent.id, sent.amount_cents
+            FROM transfers AS sent JOIN transfers AS reversal USING (purchase_id)
+            WHERE reversal.id = $1 AND reversal.state = 'due' AND reversal.reverses IS NULL
+                AND sent.kind = 'transfer' AND sent.state IN ('held', 'due', 'parked') AND sent.begun_at IS NULL
+                AND sent.amount_cents < reversal.amount_cents
+            ORDER BY sent.amount_cents DESC LIMIT 1
+        ), netted AS (
+            UPDATE transfers SET amount_cents = 0, state = 'netted' FROM unsent WHERE transfers.id = unsent.id
+        )
+        UPDATE transfers SET amount_cents = transfers.amount_cents - unsent.amount_cents, next_try_at = now()
+        FROM unsent WHERE transfers.id = $1
+        """,
+        reversal_id,
+    )
+    return status != "UPDATE 0"
+
+
+async def split(conn: Connection, reversal_id: UUID, rest_id: UUID) -> bool:
+    """Let a reversal take what is left of the transfer that has most left, and a second one the rest.
+
+    False where nothing is left of any, or one has enough left for all of it.
+    """
+    status = await conn.execute(
+        """
+        WITH sent AS (
+            SELECT transfers.id, transfers.amount_cents - coalesce(sum(back.amount_cents), 0) AS left_cents
+            FROM transfers
+            JOIN transfers AS reversal USING (purchase_id)
+            LEFT JOIN transfers AS back ON back.reverses = transfers.id
+            WHERE reversal.id = $1 AND reversal.state = 'due' AND reversal.reverses IS NULL
+                AND transfers.kind = 'transfer' AND transfers.state = 'done'
+            GROUP BY transfers.id, reversal.amount_cents
+            HAVING transfers.amount_cents - coalesce(sum(back.amount_cents), 0) BETWEEN 1 AND reversal.amount_cents - 1
+            ORDER BY left_cents DESC LIMIT 1
+        ), rest AS (
+            INSERT INTO transfers (id, revenue_event_id, purchase_id, developer_id, kind, amount_cents, state)
+            SELECT $2, revenue_event_id, purchase_id, developer_id, 'reversal', amount_cents - left_cents, 'due'
+            FROM transfers, sent WHERE transfers.id = $1
+        )
+        UPDATE transfers SET amount_cents = left_cents, reverses = sent.id, next_try_at = now()
+        FROM sent WHERE transfers.id = $1
+        """,
+        reversal_id,
+        rest_id,
+    )
+    return status != "UPDATE 0"
+
+
 async def insert_reversal(conn: Connection, *, row_id: UUID, event_id: UUID, netted: bool) -> None:
     """Note what the author gives back for a refund in the books; nothing where the author got nothing."""
     await conn.execute(
@@ -165,6 +223,13 @@ async def claim_due(conn: Connection, *, purchase_id: UUID | None, limit: int) -
         WHERE id IN (
             SELECT id FROM transfers
             WHERE state = 'due' AND next_try_at <= now() AND ($1::uuid IS NULL OR purchase_id = $1)
+                -- Of those that have yet to choose what they reverse one at a time, or two would choose the same.
+                AND NOT (kind = 'reversal' AND reverses IS NULL AND EXISTS (
+                    SELECT FROM transfers AS earlier
+                    WHERE earlier.purchase_id = transfers.purchase_id AND earlier.kind = 'reversal'
+                        AND earlier.state = 'due' AND earlier.reverses IS NULL
+                        AND (earlier.created_at, earlier.id) < (transfers.created_at, transfers.id)
+                ))
             ORDER BY next_try_at, created_at LIMIT $2 FOR UPDATE SKIP LOCKED
         )
         RETURNING id

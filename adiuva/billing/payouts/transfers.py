@@ -71,11 +71,15 @@ class Transfers:
                 await queries.finish(conn, transfer_id, made["id"])
 
     async def _wait(self, transfer: Transfer) -> None:
-        """What is to be reversed has not left: take the part off it, unless it is about to leave."""
+        """No one transfer that has left is large enough: take it off what has not left, or off several.
+
+        There are several of a purchase where a refund was reversed, failed, and so the share was transferred anew.
+        """
         async with self._database.acquire() as conn, conn.transaction():
+            await queries.lock_transfers(conn, transfer.purchase_id)
             if await queries.net(conn, purchase_id=transfer.purchase_id, amount_cents=transfer.amount_cents):
                 await queries.mark_netted(conn, transfer.id)
-            else:
+            elif not (await queries.net_part(conn, transfer.id) or await queries.split(conn, transfer.id, new_id())):
                 await queries.put_off(conn, transfer.id, "waits for its transfer", WAITING_PAUSE)
 
     async def _move(self, transfer: Transfer) -> Object | None:
