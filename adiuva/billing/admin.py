@@ -54,6 +54,8 @@ def reconcile() -> None:
     import asyncio
 
     async def run(settings: Settings) -> int:
+        from adiuva.audit import queries as audit
+        from adiuva.audit.models import Actor
         from adiuva.billing.service import following_of
         from adiuva.database import Database
 
@@ -63,7 +65,10 @@ def reconcile() -> None:
         database = await Database.connect(settings, share=True)
         try:
             async with following_of(settings, database) as following:
-                return await following.reconcile(repaired)
+                count = await following.reconcile(repaired)
+            async with database.acquire() as conn:
+                await audit.append(conn, Actor.at_the_command_line(), "subscription.reconcile", "all", {"count": count})
+            return count
         finally:
             await database.close()
 

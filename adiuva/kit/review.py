@@ -10,7 +10,9 @@ from typing import Final
 import attrs
 import orjson
 
-from adiuva.database import run_on
+from adiuva.audit import queries as audit
+from adiuva.audit.models import Actor
+from adiuva.database import Connection, run_on
 from adiuva.kit.check import check_package
 from adiuva.kit.report import Finding, Report
 from adiuva.marketplace.packages import queries
@@ -36,8 +38,15 @@ def check_submitted(plugin_id: str, settings: Settings, *, seconds: float) -> Re
         report = check_package(package, seconds=seconds)
     report = attrs.evolve(report, findings=(*report.findings, *_differences(report, plugin_id, submitted)))
     kept = orjson.dumps(report.as_json()).decode()
-    run_on(settings, lambda conn: queries.save_report(conn, plugin_id, submitted.package.checksum, kept))
+    run_on(settings, lambda conn: _keep(conn, plugin_id, submitted.package.checksum, kept, passed=report.passed))
     return report
+
+
+async def _keep(conn: Connection, plugin_id: str, checksum: str, report: str, *, passed: bool) -> None:
+    async with conn.transaction():
+        await queries.save_report(conn, plugin_id, checksum, report)
+        details = {"package_checksum": checksum, "passed": passed}
+        await audit.append(conn, Actor.at_the_command_line(), "plugin.check", plugin_id, details)
 
 
 def _differences(report: Report, plugin_id: str, submitted: Submitted) -> list[Finding]:

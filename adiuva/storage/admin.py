@@ -26,12 +26,19 @@ class StorageFaultyError(AdiuvaError):
 @click.command()
 def reconcile() -> None:
     """Put bytes, rows and usage in agreement, as the running server does now and then."""
+    import attrs
+
+    from adiuva.audit import queries as audit
+    from adiuva.audit.models import Actor
     from adiuva.storage.housekeeping.housekeeper import Housekeeper
 
     settings = Settings.load()
 
     async def work(database: "Database", blobs: "BlobStore") -> "Tidied":
-        return await Housekeeper(database=database, blobs=blobs, lease_seconds=settings.upload_lease_seconds).run()
+        tidied = await Housekeeper(database=database, blobs=blobs, lease_seconds=settings.upload_lease_seconds).run()
+        async with database.acquire() as conn:
+            await audit.append(conn, Actor.at_the_command_line(), "storage.reconcile", "all", attrs.asdict(tidied))
+        return tidied
 
     tidied = _run(settings, work)
     click.echo(f"uploads given up:        {tidied.abandoned}")

@@ -64,7 +64,9 @@ async def test_events_that_are_not_applied_are_shown_and_can_be_tried_anew(
     assert await audit(database) == [("event.retry", event)]
 
 
-async def test_reconciling_says_what_it_has_mended(client: Client, stripe: StripeDouble, run: Run) -> None:
+async def test_reconciling_says_what_it_has_mended(
+    client: Client, stripe: StripeDouble, database: Database, run: Run
+) -> None:
     """BI8."""
     ada = await User.register(client)
     customer = await ada.subscribe(stripe, "pro")
@@ -73,6 +75,7 @@ async def test_reconciling_says_what_it_has_mended(client: Client, stripe: Strip
     result = await run("billing", "reconcile")
     assert result.output == f"{ada.id} was not as Stripe has it.\n1 mended.\n"
     assert await ada.tier() == "team"
+    assert await audit(database) == [("subscription.reconcile", "all")] * 2
 
 
 async def test_reconciling_needs_stripe(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

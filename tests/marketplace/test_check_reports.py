@@ -55,6 +55,7 @@ async def test_the_reviewer_sees_the_report_of_the_package_that_waits(
     [after] = await queue(place)
     assert after["check_report"] == report.as_json()
     assert after["check_report"]["passed"] is True
+    assert await place.value("SELECT details ->> 'passed' FROM audit_log WHERE action = 'plugin.check'") == "true"
     assert after["check_report"]["agents"] == {"garden_planner_agent": ["list_tasks", "create_task"]}
     assert after["checked_at"].endswith("Z")
     assert {key: value for key, value in before.items() if not key.startswith("check")} == {

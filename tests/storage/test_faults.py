@@ -231,8 +231,12 @@ async def test_reconcile_counts_anew_what_was_miscounted(
     await user.stored(bytes(1000))
     connection = await asyncpg.connect(settings.database_url)
     await connection.execute("UPDATE storage_usage SET used_bytes = 7, reserved_bytes = 9")
-    await connection.close()
     assert "counters put right:      1\n" in (await admin(settings, monkeypatch, "reconcile")).output
+    logged = await connection.fetchval(
+        "SELECT details ->> 'repaired' FROM audit_log WHERE action = 'storage.reconcile'"
+    )
+    await connection.close()
+    assert logged == "1"
     assert await user.used() == 1000
     assert (await state(user.client))["reserved"] == 0
 
