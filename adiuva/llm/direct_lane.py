@@ -15,6 +15,7 @@ from adiuva.llm.faults import ProviderFault, retry_after
 from adiuva.llm.lane import Delta, ToolFragment
 from adiuva.llm.protocol import ModelCall, Usage
 from adiuva.llm.providers import PROVIDERS, Endpoint, Endpoints
+from adiuva.llm.spare import SparingConnector
 from adiuva.llm.sse import SseParser, SseTooLargeError
 
 _CONNECT_SECONDS = 10.0
@@ -39,7 +40,7 @@ class DirectLane:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 # The agents' concurrency limits the calls; a second limit here would only make them wait unseen.
-                connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60),
+                connector=SparingConnector(limit=0, ttl_dns_cache=60),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=proxies.in_use(),
