@@ -141,6 +141,7 @@ def _mount() -> None:
     from adiuva.audit.admin import audit
     from adiuva.auth.admin import admin
     from adiuva.billing.admin import billing, events
+    from adiuva.doctor.command import doctor
     from adiuva.kit.commands import check_submitted, new, plugin
     from adiuva.marketplace.review.admin import plugins
     from adiuva.storage.admin import reconcile, verify
@@ -148,7 +149,7 @@ def _mount() -> None:
     plugins.add_command(check_submitted)
     for command in (audit, billing, events, plugins, reconcile, verify):
         admin.add_command(command)
-    for command in (admin, new, plugin):
+    for command in (admin, doctor, new, plugin):
         main.add_command(command)
 
 

@@ -186,6 +186,7 @@ class S3Store:
                     tags.append(await self._put_part(key, upload, len(tags) + 1, body))
                 finally:
                     await hashing
+                del block, body, hashing  # before the next part comes, which else would be a second one in memory
             hashed.expect(sha256)
             parts = [{"PartNumber": number, "ETag": tag} for number, tag in enumerate(tags, 1)]
             async with self._calls.guarded("complete parts"):

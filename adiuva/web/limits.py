@@ -49,6 +49,10 @@ class Limiter(Protocol):
         """
         ...
 
+    async def check(self) -> None:
+        """Raise ``UnavailableError`` unless the storage answers."""
+        ...
+
     async def close(self) -> None:
         """Let the storage go."""
         ...
@@ -103,6 +107,9 @@ class LocalLimiter:
         # After a downgrade more may be counted than there is room for.
         reset = math.ceil(times[max(0, len(times) - limit)] + WINDOW - now) if times else WINDOW
         return Hit(allowed, limit, max(0, limit - len(times)), max(1, reset))
+
+    async def check(self) -> None:
+        """Nothing to ask."""
 
     async def close(self) -> None:
         """Nothing to let go."""

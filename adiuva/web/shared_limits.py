@@ -16,6 +16,7 @@ from redis.asyncio import BlockingConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from adiuva.errors import UnavailableError
 from adiuva.settings import SettingsError
 from adiuva.web.limits import WINDOW, Hit, LocalLimiter
 
@@ -94,6 +95,15 @@ class SharedLimiter:
                 "rate limit storage does not answer, each process counts by itself", error=type(cause).__qualname__
             )
         self._retry_at = self._clock() + PAUSE_SECONDS
+
+    async def check(self) -> None:
+        """See ``Limiter``."""
+        try:
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                await self._hit("check", 1)  # what a request needs, and not only an answer
+        except (StorageError, OSError) as error:
+            cause = error.storage_error if isinstance(error, StorageError) else error
+            raise UnavailableError("The storage of the rate limits does not answer.") from cause
 
     async def close(self) -> None:
         """Close the connections."""

@@ -43,9 +43,14 @@ def _list(kind: str, *filters: str, **fixed: str) -> Call:
 
 def _list_prices(store: Store, params: Object) -> Object:
     only(params, "lookup_keys", "active", "limit")
-    wanted = params.get("lookup_keys", [])
+    wanted = params.get("lookup_keys", [*store.prices.values()])
     data = [{"id": key, "object": "price", "lookup_key": name} for key, name in store.prices.items() if name in wanted]
     return {"object": "list", "url": "/v1/prices", "data": data, "has_more": False}
+
+
+def _balance(_store: Store, params: Object) -> Object:
+    only(params)
+    return {"object": "balance", "available": [], "pending": [], "livemode": False}
 
 
 def _get(kind: str) -> Call:
@@ -74,6 +79,7 @@ CALLS: Final[list[tuple[str, re.Pattern[str], Call]]] = [
         ("GET", "/v1/subscriptions/:id", subscribing.retrieve_subscription),
         ("DELETE", "/v1/subscriptions/:id", subscribing.cancel_subscription),
         ("GET", "/v1/prices", _list_prices),
+        ("GET", "/v1/balance", _balance),
         ("POST", "/v1/payment_intents", paying.create_intent),
         ("GET", "/v1/payment_intents", _list("payment_intent", "customer")),
         ("GET", "/v1/payment_intents/:id", paying.retrieve_intent),
