@@ -33,7 +33,8 @@ def account(served: Served) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    "command", ["", "serve", "migrate", "agents", "plugins", "chat", "demo", "admin", "admin set-tier", "admin list"]
+    "command",
+    ["", "serve", "migrate", "agents", "plugins", "chat", "demo", "doctor", "admin", "admin set-tier", "admin list"],
 )
 def test_every_command_has_help(command: str) -> None:
     help_ = run(*command.split(), "--help")

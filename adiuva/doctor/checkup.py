@@ -89,7 +89,9 @@ def told(error: BaseException) -> str:
     cause = error.__cause__
     while cause is not None and cause.__cause__ is not None:
         cause = cause.__cause__
-    return f"{error} ({type(cause).__name__}: {cause})" if cause is not None else str(error)
+    if cause is None or str(cause) in str(error):
+        return str(error)
+    return f"{error} ({type(cause).__name__}: {cause})"
 
 
 def mask_of(settings: Settings, environ: Mapping[str, str] = os.environ) -> Callable[[str], str]:
