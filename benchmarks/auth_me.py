@@ -1,6 +1,6 @@
 """CPU of the server for authenticated requests, beside bare aiohttp handlers with the same queries.
 
-Run ``python benchmarks/auth_me.py``. Both servers run on uvloop against one PostgreSQL and take turns in short rounds
+Run ``python -m benchmarks.auth_me``. Both servers run on uvloop against one PostgreSQL and take turns in short rounds
 under the same load; what counts is the CPU time of their processes. Printed are the medians over the rounds.
 """
 
@@ -8,13 +8,8 @@ import argparse
 import asyncio
 import os
 import secrets
-import socket
 import statistics
-import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -25,18 +20,20 @@ import jwt
 import orjson
 import psutil
 import uvloop
-from aiohttp import ClientConnectionError, ClientSession, web
+from aiohttp import ClientSession, web
 from attrs import frozen
 
 from adiuva.auth import queries
 from adiuva.embedded import EmbeddedPostgres
+from adiuva.logs import configure_logging
 from adiuva.migrate import apply
 from adiuva.tiers import TIER_NAMES
+from benchmarks import kit
 
 API = "/api/v1"
 CONNECTIONS = 16
 MANY = 10**9
-TARGET = 2.2
+WANTED = 2.2
 UNKNOWN = "00000000-0000-0000-0000-000000000000"
 SCENARIOS = {
     "me": ("GET", "/auth/me", 200),
@@ -75,7 +72,11 @@ async def serve_bare(port: int) -> None:
             await queries.revoke_login(conn, login_id=UUID(request.match_info["id"]), user_id=found["user_id"])
         return answer({"code": "not_found"}, 404)
 
+    async def health(_: web.Request) -> web.Response:
+        return web.Response()
+
     app = web.Application()
+    app.router.add_get(kit.HEALTH, health)
     app.router.add_get(API + "/auth/me", me)
     app.router.add_get(API + "/auth/sessions", sessions)
     app.router.add_delete(API + "/auth/sessions/{id}", revoke)
@@ -89,7 +90,6 @@ async def serve_bare(port: int) -> None:
 class Target:
     """A server under load; ``header`` is how it knows the user."""
 
-    name: str
     process: psutil.Process
     port: int
     header: str
@@ -98,12 +98,10 @@ class Target:
         """CPU seconds of the process for one of so many requests."""
         method, path, status = SCENARIOS[scenario]
         request = f"{method} {API}{path} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n{self.header}\r\n\r\n".encode()
-        before = self.process.cpu_times()
+        before = kit.cpu_seconds(self.process)
         share = requests // CONNECTIONS
         await asyncio.gather(*(self._connection(request, status, share) for _ in range(CONNECTIONS)))
-        after = self.process.cpu_times()
-        taken: float = after.user - before.user + after.system - before.system
-        return taken / (share * CONNECTIONS)
+        return (kit.cpu_seconds(self.process) - before) / (share * CONNECTIONS)
 
     async def _connection(self, request: bytes, status: int, requests: int) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
@@ -117,27 +115,6 @@ class Target:
         writer.close()
 
 
-@contextmanager
-def running(command: list[str], environment: dict[str, str]) -> Iterator[psutil.Process]:
-    process = subprocess.Popen(command, env={**os.environ, **environment}, stderr=subprocess.DEVNULL)
-    try:
-        yield psutil.Process(process.pid)
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-async def wait_for(port: int) -> None:
-    async with ClientSession() as session:
-        for _ in range(600):
-            try:
-                async with session.get(f"http://127.0.0.1:{port}{API}/health"):
-                    return
-            except ClientConnectionError:
-                await asyncio.sleep(0.05)
-    raise SystemExit("the server does not start")
-
-
 async def register(port: int) -> str:
     """An access token of a new user."""
     body = {"email": f"{secrets.token_hex(8)}@example.com", "password": secrets.token_hex(8)}
@@ -146,14 +123,8 @@ async def register(port: int) -> str:
         return str((await answer.json())["access_token"])
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-async def compare(database_url: str, rounds: int, requests: int) -> None:
-    """Print the CPU times of each scenario, and the median of their ratios."""
+def compare(database_url: str, rounds: int, requests: int) -> None:
+    """Both servers on one database, and the table."""
     environment = {
         "DATABASE_URL": database_url,
         "JWT_SECRET": secrets.token_hex(32),
@@ -161,35 +132,38 @@ async def compare(database_url: str, rounds: int, requests: int) -> None:
         "LOG_FORMAT": "json",
         "RATE_LIMITS": ",".join(f"{tier}={MANY}" for tier in TIER_NAMES),
     }
-    ports = free_port(), free_port()
-    with ExitStack() as stack:
-        floor = stack.enter_context(running([sys.executable, __file__, "--bare", str(ports[0])], environment))
-        server = stack.enter_context(
-            running(
-                [sys.executable, "-c", "from adiuva.cli import main; main()", "serve"],
-                {**environment, "PORT": str(ports[1])},
-            )
-        )
-        for port in ports:
-            await wait_for(port)
-        token = await register(ports[1])
+    bare_port, port = kit.free_port(), kit.free_port()
+    bare = (sys.executable, "-m", "benchmarks.auth_me", "--bare", str(bare_port))
+    adiuva = (str(Path(sys.executable).parent / "adiuva"), "serve")
+    with (
+        kit.process(*bare, port=bare_port, **environment) as floor,
+        kit.process(*adiuva, port=port, **environment, PORT=str(port)) as server,
+    ):
+        token = uvloop.run(register(port))
         login = jwt.decode(token, options={"verify_signature": False})["jti"].partition(".")[0]
         targets = (
-            Target("bare aiohttp", floor, ports[0], f"X-Login: {login}"),
-            Target("Adiuva", server, ports[1], f"Authorization: Bearer {token}"),
+            Target(floor, bare_port, f"X-Login: {login}"),
+            Target(server, port, f"Authorization: Bearer {token}"),
         )
-        for scenario in SCENARIOS:
-            pairs = [[await target.cpu_of(scenario, requests) for target in targets] for _ in range(rounds + 1)]
-            bare, ours = zip(*pairs[1:], strict=True)  # the first round warms up
-            ratio = statistics.median(b / a for a, b in pairs[1:])
-            print(
-                f"{scenario:<6} bare {statistics.median(bare) * 1e6:4.0f} us, "
-                f"Adiuva {statistics.median(ours) * 1e6:4.0f} us of CPU a request, "
-                f"ratio {ratio:.2f} (target: at most {TARGET})"
-            )
+        uvloop.run(measure(targets, rounds, requests))
+
+
+async def measure(targets: tuple[Target, Target], rounds: int, requests: int) -> None:
+    """Take turns, and print the CPU times of each scenario, and the median of their ratios."""
+    print("| request | bare handler, µs CPU | Adiuva, µs CPU | ratio | wanted, at most |\n|---|---:|---:|---:|---:|")
+    for scenario, (method, path, status) in SCENARIOS.items():
+        pairs = [[await target.cpu_of(scenario, requests) for target in targets] for _ in range(rounds + 1)]
+        bare, ours = zip(*pairs[1:], strict=True)  # the first round warms up
+        ratio = statistics.median(b / a for a, b in pairs[1:])
+        medians = f"{statistics.median(bare) * 1e6:.0f} | {statistics.median(ours) * 1e6:.0f}"
+        print(
+            f"| {method} {path.replace(UNKNOWN, 'UNKNOWN')}, {status} | {medians} | {ratio:.2f} | {WANTED} |",
+            flush=True,
+        )
 
 
 def main() -> None:
+    """Take a database, and compare."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--requests", type=int, default=4000, help="in each round")
@@ -198,11 +172,12 @@ def main() -> None:
     if arguments.bare:
         uvloop.run(serve_bare(arguments.bare))
         return
-    with tempfile.TemporaryDirectory() as folder:
+    configure_logging(fmt="console", level="WARNING")
+    with kit.data_folder() as folder:
         postgres = EmbeddedPostgres.start(Path(folder) / "postgres", options={"fsync": "off"})
         try:
             apply(postgres.dsn)
-            uvloop.run(compare(postgres.dsn, arguments.rounds, arguments.requests))
+            compare(postgres.dsn, arguments.rounds, arguments.requests)
         finally:
             postgres.stop()
 

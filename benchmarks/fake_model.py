@@ -1,12 +1,14 @@
 """An OpenAI-compatible model that answers at once: ``python benchmarks/fake_model.py PORT``.
 
 Asked with tools, it calls ``create_task`` once, then says 20 tokens; ``stream N`` gets N tokens, each in an event of
-its own.
+its own, and ``stream N after D every G`` gets them D and then each G milliseconds later. A token tells the nanoseconds
+of the monotonic clock at which it was written, and the first one those at which it was asked for.
 """
 
 import asyncio
 import re
 import sys
+import time
 from typing import Any
 
 import orjson
@@ -27,19 +29,19 @@ def event(delta: dict[str, Any], finish: str | None = None, **more: object) -> b
     return b"data: " + orjson.dumps({**HEAD, "object": "chat.completion.chunk", "choices": choices, **more}) + b"\n\n"
 
 
-def tokens_wanted(body: dict[str, Any]) -> int | None:
-    """How many tokens are wanted; None: a tool call is due first."""
+def wanted(body: dict[str, Any]) -> tuple[int | None, float, float]:
+    """How many tokens are wanted (None: a tool call is due first), after and with how many seconds between."""
     last = body["messages"][-1]
-    if last["role"] == "user" and (wanted := re.search(r"stream (\d+)", last["content"])):
-        return int(wanted[1])
-    return None if last["role"] == "user" and body.get("tools") else 20
+    if last["role"] == "user" and (found := re.search(r"stream (\d+)(?: after (\d+) every (\d+))?", last["content"])):
+        return int(found[1]), int(found[2] or 0) / 1e3, int(found[3] or 2) / 1e3
+    return None if last["role"] == "user" and body.get("tools") else 20, 0, 0.002
 
 
 async def complete(request: web.Request) -> web.StreamResponse:
     body = orjson.loads(await request.read())
-    count = tokens_wanted(body)
+    count, delay, gap = wanted(body)
     if body.get("stream"):
-        return await stream(request, count)
+        return await stream(request, count, delay, gap)
     message: dict[str, Any] = {"role": "assistant", "content": " word" * (count or 0)}
     if count is None:
         message = {"role": "assistant", "content": None, "tool_calls": [CALL]}
@@ -48,15 +50,18 @@ async def complete(request: web.Request) -> web.StreamResponse:
     return web.Response(body=orjson.dumps(answer), content_type="application/json")
 
 
-async def stream(request: web.Request, count: int | None) -> web.StreamResponse:
+async def stream(request: web.Request, count: int | None, delay: float, gap: float) -> web.StreamResponse:
+    asked = f"r{time.monotonic_ns():016}"
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     await response.prepare(request)
+    await asyncio.sleep(delay)
     if count is None:
         await response.write(event({"tool_calls": [{**CALL, "index": 0}]}) + event({}, "tool_calls"))
     else:
         for number in range(count):  # LiteLLM takes the same text a hundred times over for a fault
-            await response.write(event({"content": f" w{number}"}))
-            await asyncio.sleep(0.002)
+            written = f" t{time.monotonic_ns():016}"
+            await response.write(event({"content": written if number else asked + written}))
+            await asyncio.sleep(gap)
         await response.write(event({}, "stop"))
     await response.write(b"data: [DONE]\n\n")
     return response

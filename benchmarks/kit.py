@@ -73,8 +73,7 @@ def data_folder() -> Iterator[str]:
 
 def cpu_seconds(server: psutil.Process) -> float:
     """The CPU time that a process has taken, user and system; its children (PostgreSQL) not counted."""
-    times = server.cpu_times()
-    return float(times.user + times.system)
+    return time.clock_gettime(~server.pid << 3 | 2)  # as clock_getcpuclockid(3) of Linux makes it, to the nanosecond
 
 
 async def repeat(seconds: float, workers: int, once: Callable[[], Awaitable[None]]) -> int:
