@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import gc
 import signal
 import sys
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from adiuva import __version__
 from adiuva.app import MODEL, create_app
 from adiuva.chat.service import CHAT
 from adiuva.errors import AdiuvaError
-from adiuva.heap import keep_freed_memory
+from adiuva.heap import keep_freed_memory, settle
 from adiuva.llm.gateway import Gateway
 from adiuva.logs import log_background_errors
 from adiuva.settings import Settings
@@ -52,9 +51,7 @@ async def _serve(settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     runner = await start(settings)
-    # What start-up made lives as long as the process: a full collection need not walk it again and stop the loop.
-    gc.collect()
-    gc.freeze()
+    settle()
     warming = asyncio.create_task(_warm_up(runner.app))
     try:
         await stop.wait()
