@@ -28,6 +28,8 @@ MAX_DEPTH = 100
 _OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC
 _WRITABLE_DEPTH = 254  # orjson's own limit; it reads deeper than it writes
 _PADDING = _WRITABLE_DEPTH - MAX_DEPTH
+# As many as were ever in use at once: to make one takes longer than to write most values.
+_shells: list[tuple[list[Any], list[Any]]] = []
 
 
 @frozen
@@ -145,10 +147,23 @@ def dump_free(value: Any, default: Callable[[Any], Any] | None = None) -> bytes:
     Raises:
         TypeError: it has no JSON form, or is nested deeper than ``MAX_DEPTH``.
     """
-    padded = value
-    for _ in range(_PADDING):  # orjson looks at the depth, and so nobody else has to walk through it
-        padded = [padded]
-    return orjson.dumps(padded, default=default)[_PADDING:-_PADDING]
+    # orjson looks at the depth, and so nobody else has to walk through it.
+    core, shell = _shells.pop() if _shells else _new_shell()
+    core[0] = value
+    try:
+        return orjson.dumps(shell, default=default)[_PADDING:-_PADDING]
+    finally:
+        core[0] = None
+        _shells.append((core, shell))
+
+
+def _new_shell() -> tuple[list[Any], list[Any]]:
+    """A list in as many others as make up a value's padding, and the outermost of them."""
+    core: list[Any] = [None]
+    shell = core
+    for _ in range(_PADDING - 1):
+        shell = [shell]
+    return core, shell
 
 
 def _plain(value: Any) -> Any:
