@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 p
 	$$p -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-SOURCES := adiuva agents plugins docs/conf.py tests $(wildcard benchmarks) tools setup.py
+SOURCES := adiuva agents plugins deploy docs/conf.py tests $(wildcard benchmarks) tools setup.py
 DISTRIBUTIONS := . $(patsubst %/pyproject.toml,%,$(wildcard agents/*/pyproject.toml plugins/*/pyproject.toml))
 
 .DELETE_ON_ERROR:
@@ -35,6 +35,7 @@ format: .venv/developing        ## mend what can be mended by itself
 lock: .venv/developing          ## write the lock files anew; ARGS=--upgrade for newer versions
 	$(BIN)/uv pip compile $(LOCK) $(ARGS) --all-extras --output-file requirements-dev.lock setup.cfg
 	$(BIN)/uv pip compile $(LOCK) $(ARGS) --extra build --constraint requirements-dev.lock --output-file requirements.lock setup.cfg
+	$(BIN)/uv pip compile $(LOCK) $(ARGS) $(addprefix --extra ,build gunicorn redis mcp otel) --constraint requirements-dev.lock --output-file requirements-image.lock setup.cfg
 clean:                          ## everything that was made here; data folders are elsewhere
 	rm -rf .venv build dist *.egg-info agents/*/build agents/*/*.egg-info plugins/*/build plugins/*/*.egg-info .*_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,7 +1,7 @@
 """The composition root: what the server is made of, in the order in which it is made, and its routes. Wiring only."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from time import monotonic
 
 import aiohttp
 from aiohttp import web
@@ -76,7 +76,8 @@ from adiuva.web.routes import ROUTES, register
 API = "/api/v1"
 OPENAI = "/v1"
 MCP = "/mcp"
-DRAIN_SECONDS = 10.0
+SOCKETS_SECONDS = 0.5  # for a socket's last frame, after the grace
+OBSERVERS_SECONDS = 10.0  # what observers have, once nothing is left that they could be told of
 
 HTTP = web.AppKey("http", aiohttp.ClientSession)
 MODEL: web.AppKey[Model] = web.AppKey("model")
@@ -258,10 +259,9 @@ async def _actors(app: web.Application) -> AsyncIterator[None]:
     app[health.CHECKS] = _checks(app)
     app[STATUS] = Status(settings=settings, actors=system, chat=app[CHAT], started_at=clock.now())
     yield
-    until = monotonic() + DRAIN_SECONDS
-    await system.stop(DRAIN_SECONDS)
+    await system.stop(0)  # whatever ran has had its grace
     await mcp.close()
-    await watchers.stop(max(1.0, until - monotonic()))
+    await watchers.stop(OBSERVERS_SECONDS)
 
 
 async def _batches(app: web.Application) -> AsyncIterator[None]:
@@ -300,8 +300,10 @@ async def _observe(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _say_goodbye(app: web.Application) -> None:
-    await app[SOCKETS].stop()
+    grace = app[SETTINGS].shutdown_grace_seconds
     await app[BATCHES].stop()
+    # Who waits for an agent when the grace is over is told that the server goes away, and tells the client.
+    await asyncio.gather(app[SOCKETS].stop(grace + SOCKETS_SECONDS), app[ACTORS].stop(grace))
 
 
 def _checks(app: web.Application) -> dict[str, health.Check]:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from adiuva import __version__
-from adiuva.errors import AdiuvaError
+from adiuva.errors import AdiuvaError, BlobStoreUnavailableError
 from adiuva.settings import Settings
 
 
@@ -44,12 +44,27 @@ def serve() -> None:
 
 
 @main.command()
-def migrate() -> None:
+@click.option("--bucket", is_flag=True, help="Make the bucket of S3_BUCKET, too, where it is missing.")
+@click.option(
+    "--wait",
+    type=click.FloatRange(0, 3600),
+    default=0.0,
+    metavar="SECONDS",
+    help="Wait so long for a database, and a store for the bucket, that are not there yet.",
+)
+def migrate(*, bucket: bool, wait: float) -> None:
     """Bring the database's schema up to date."""
+    from adiuva.blobs.build import make_bucket
+    from adiuva.database import DatabaseUnreachableError
     from adiuva.migrate import migrate as apply
+    from adiuva.migrate import patiently
 
-    applied = apply(Settings.load())
+    settings = Settings.load()
+    applied = patiently(lambda: apply(settings), DatabaseUnreachableError, seconds=wait)
     click.echo("\n".join(f"applied {name}" for name in applied) or "The schema is up to date.")
+    if bucket:
+        patiently(lambda: asyncio.run(make_bucket(settings)), BlobStoreUnavailableError, seconds=wait)
+        click.echo(f"The bucket {settings.s3_bucket} is there.")
 
 
 @main.command()

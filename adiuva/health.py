@@ -11,6 +11,7 @@ from attrs import frozen
 
 from adiuva import __version__
 from adiuva.web.describe import Answer
+from adiuva.web.keys import LEAVING
 from adiuva.web.responses import json_response
 from adiuva.web.routes import Route
 
@@ -41,7 +42,9 @@ async def health(_: web.Request) -> web.Response:
 
 
 async def ready(request: web.Request) -> web.Response:
-    """Each thing that the server needs, and whether it is there; all are asked at once."""
+    """Each thing that the server needs, and whether it is there; all are asked at once. One that stops is not ready."""
+    if request.app[LEAVING].begun:
+        return json_response(Readiness(status="unavailable", checks={"server": "stopping"}), status=503)
     checks = request.app[CHECKS]
     answers = await asyncio.gather(*(_outcome(check) for check in checks.values()))
     well = all(answer == "ok" for answer in answers)

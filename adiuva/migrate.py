@@ -1,9 +1,10 @@
 """Bringing a schema up to date, with yoyo, which is slow to import: only what migrates imports this module."""
 
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 import structlog
@@ -13,6 +14,8 @@ from adiuva.database import MIGRATIONS, DatabaseUnreachableError
 from adiuva.embedded import EmbeddedPostgres
 from adiuva.errors import AdiuvaError
 from adiuva.settings import Settings
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -24,6 +27,19 @@ class MigrationFailedError(AdiuvaError):
     """A migration failed; the schema is as it was before it."""
 
     code = "migration_failed"
+
+
+def patiently(work: Callable[[], T], fault: type[AdiuvaError], *, seconds: float) -> T:
+    """What ``work`` gives; for some seconds, try again while it raises ``fault``. Blocks."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return work()
+        except fault as error:
+            if time.monotonic() > until:
+                raise
+            log.info("waiting", error=error.code)
+            time.sleep(1)
 
 
 def migrate(settings: Settings) -> list[str]:

@@ -4,7 +4,7 @@ import asyncio
 import errno
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import structlog
 from aiohttp import web
@@ -16,12 +16,11 @@ from adiuva.errors import AdiuvaError
 from adiuva.heap import keep_freed_memory, settle
 from adiuva.llm.gateway import Gateway
 from adiuva.logs import log_background_errors
-from adiuva.settings import Settings
+from adiuva.settings import Settings, SettingsError
 from adiuva.web.server import Runner
 
 log = structlog.get_logger(__name__)
 
-GRACE_SECONDS = 10.0  # what running requests have once the server is told to stop
 KEEPALIVE_SECONDS = 75.0
 WARM_UP_AFTER_SECONDS = 1.0
 
@@ -34,6 +33,9 @@ class CannotListenError(AdiuvaError):
 
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then drain and return. Raises `AdiuvaError` where the server cannot start."""
+    if settings.web_concurrency > 1:
+        several = "several are started by: gunicorn --config python:adiuva.gunicorn_conf"
+        raise SettingsError([f"WEB_CONCURRENCY={settings.web_concurrency}: adiuva serve is one process; {several}"])
     keep_freed_memory()
     new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None
     if sys.platform != "win32":
@@ -51,15 +53,33 @@ async def _serve(settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     runner = await start(settings)
-    settle()
-    warming = asyncio.create_task(_warm_up(runner.app))
     try:
         await stop.wait()
         log.info("stopping")
     finally:
-        warming.cancel()
         await runner.cleanup()
     log.info("stopped")
+
+
+def make_runner(settings: Settings) -> Runner:
+    """The server as ``settings`` want it; it does not listen yet."""
+    app = create_app(settings)
+    app.cleanup_ctx.append(_settled)
+    return Runner(
+        app,
+        access_log=None,  # the middleware writes the line
+        keepalive_timeout=KEEPALIVE_SECONDS,
+        shutdown_timeout=settings.shutdown_grace_seconds,
+        delay_seconds=settings.shutdown_delay_seconds,
+    )
+
+
+async def _settled(app: web.Application) -> AsyncIterator[None]:
+    """Everything is there, and stays."""
+    settle()
+    warming = asyncio.create_task(_warm_up(app))
+    yield
+    warming.cancel()
 
 
 async def _warm_up(app: web.Application) -> None:
@@ -71,12 +91,7 @@ async def _warm_up(app: web.Application) -> None:
 
 async def start(settings: Settings) -> web.AppRunner:
     """Start to serve; the runner's ``addresses`` say where. Raises `AdiuvaError` where the server cannot start."""
-    runner = Runner(
-        create_app(settings),
-        access_log=None,  # the middleware writes the line
-        shutdown_timeout=GRACE_SECONDS,
-        keepalive_timeout=KEEPALIVE_SECONDS,
-    )
+    runner = make_runner(settings)
     try:
         await runner.setup()
         await _listen(runner, settings)

@@ -94,6 +94,10 @@ class Settings:
     otel_exporter_otlp_endpoint: str = optional(_HTTP, secret=True)
     max_json_bytes: int = setting(whole(1024, 2**30), default=2**20)
     max_blob_bytes: int = setting(whole(1, 2**40), default=2**30)
+    web_concurrency: int = setting(whole(1, 1000), default=1)  # processes, under gunicorn
+    # A server that is told to stop: how long it is unready and serves on, and what running requests have after that.
+    shutdown_delay_seconds: float = setting(seconds(0, 300), default=0.0)
+    shutdown_grace_seconds: float = setting(seconds(0, 3600), default=10.0)
     upload_lease_seconds: float = setting(seconds(1, 3600), default=30.0)
 
     # Accounts and sessions
@@ -226,8 +230,27 @@ def _faults_together(values: dict[str, Any]) -> list[str]:
         faults.append(_fault("JWT_SECRET", secret, allowed, secret=True))
     if prod:
         faults += _offline_models(values)
+    if (processes := values.get("web_concurrency", 1)) > 1:
+        faults += _not_shared(processes, values)
     if bool(values.get("pinecone_api_key")) != bool(values.get("pinecone_index")):
         faults.append("PINECONE_API_KEY and PINECONE_INDEX go together: set both or none")
+    return faults
+
+
+def _not_shared(processes: int, values: dict[str, Any]) -> list[str]:
+    """What each process would have for itself, so that together they are wrong."""
+    needed = {
+        "rate_limit_storage_url": "a Redis in which they count together; else each would grant the whole rate limit",
+        "database_url": "a database that they share; the embedded one is for one process",
+    }
+    faults = [
+        f"WEB_CONCURRENCY={processes}: {processes} processes need {name.upper()}, {why}"
+        for name, why in needed.items()
+        if not values.get(name)
+    ]
+    if not values.get("qdrant_url") and not values.get("pinecone_api_key"):
+        why = "a store of vectors that they share; the embedded one is for one process"
+        faults.append(f"WEB_CONCURRENCY={processes}: {processes} processes need QDRANT_URL or PINECONE_API_KEY, {why}")
     return faults
 
 

@@ -16,8 +16,9 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
 # lock file: the extras of setup.cfg that it covers
-DEV = {"client", "redis", "mcp", "otel", "testing", "build", "dev", "lock", "bench", "docs"}
-LOCKS = {"requirements.lock": {"build"}, "requirements-dev.lock": DEV}
+IMAGE = {"gunicorn", "redis", "mcp", "otel", "build"}
+DEV = IMAGE | {"client", "testing", "build", "dev", "lock", "bench", "docs"}
+LOCKS = {"requirements.lock": {"build"}, "requirements-image.lock": IMAGE, "requirements-dev.lock": DEV}
 
 
 def main() -> int:
@@ -34,9 +35,10 @@ def main() -> int:
         faults += found
         asked = [(requirement, "setup.cfg") for requirement in _requirements("\n".join(wanted))]
         faults += [f"{name}: {fault}" for fault in _compare([*asked, *_of_our_distributions()], locked[name])]
-    for package, version in locked["requirements.lock"].items():
-        if locked["requirements-dev.lock"].get(package) != version:
-            faults.append(f"{package} is not the same in both lock files")
+    for name in LOCKS:
+        for package, version in locked[name].items():
+            if locked["requirements-dev.lock"].get(package) != version:
+                faults.append(f"{package} is not the same in {name} and requirements-dev.lock")
     print("\n".join([*faults, "Run `make lock`."]) if faults else "The lock files are up to date.")
     return min(len(faults), 1)
 

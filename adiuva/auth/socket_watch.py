@@ -60,6 +60,10 @@ class WatchedSocket(Protocol):
         """Close it; a client that does not take its leave is dropped."""
         ...
 
+    async def leave(self) -> None:
+        """Take no more requests, and wait until none runs."""
+        ...
+
     async def go_away(self) -> None:
         """Tell the client that the server stops, and close it."""
         ...
@@ -93,13 +97,13 @@ class SocketWatch:
         """Begin to tick."""
         self._task = asyncio.create_task(self._loop(), name="socket watch")
 
-    async def stop(self) -> None:
-        """Say goodbye to every socket, and end."""
+    async def stop(self, grace: float = 0.0) -> None:
+        """Say goodbye to every socket, and end; what runs on one may come to its end for ``grace`` seconds."""
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
-        await asyncio.gather(*(socket.go_away() for socket in list(self._sockets)), return_exceptions=True)
+        await asyncio.gather(*(_see_off(socket, grace) for socket in list(self._sockets)), return_exceptions=True)
 
     async def _loop(self) -> None:
         while True:
@@ -161,6 +165,14 @@ class SocketWatch:
         self._closing.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, ConnectionError):
             log.warning("socket not closed cleanly", error=type(error).__name__)
+
+
+async def _see_off(socket: WatchedSocket, grace: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(grace):
+            await socket.leave()
+    if not socket.closing:
+        await socket.go_away()
 
 
 SOCKETS = web.AppKey("sockets", SocketWatch)

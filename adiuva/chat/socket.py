@@ -78,6 +78,7 @@ class ChatSocket:
         self._worker: asyncio.Task[None] | None = None
         self._exchange: Exchange | None = None
         self._closing = False
+        self._leaving = False
 
     @property
     def login_id(self) -> UUID:
@@ -114,6 +115,12 @@ class ChatSocket:
             asyncio.get_running_loop().call_later(LEAVE_SECONDS, self.transport.abort)
         await self._stop_worker()
         await self.ws.close(code=code, message=reason.encode(), drain=False)
+
+    async def leave(self) -> None:
+        """Begin no request any more, and wait for the one that runs; the others are for `go_away` to answer."""
+        self._leaving = True
+        if self._worker is not None:
+            await asyncio.wait([self._worker])
 
     async def go_away(self) -> None:
         """Tell the client that the server stops, for the request that runs and those that wait, and close."""
@@ -172,7 +179,7 @@ class ChatSocket:
         if len(self._waiting) >= MAX_WAITING or waiting + len(text) > MAX_WAITING_CHARACTERS:
             return await self._send_error(OverloadedError("Too many requests wait on this socket."))
         exchange = Exchange(self._chat, self._send_bytes)
-        if self._worker is None and not self._closing:
+        if self._worker is None and not self._closing and not self._leaving:
             self._exchange = exchange  # at once, since a cancel may have come with it
             self._worker = asyncio.create_task(self._work(exchange, frame), name="chat socket")
         else:
@@ -195,7 +202,7 @@ class ChatSocket:
                 await self._serve(exchange, frame)
             if self.expired:
                 await self.close(CLOSE_UNAUTHORIZED, "token expired")
-            if not self._waiting or self._closing:
+            if not self._waiting or self._closing or self._leaving:
                 break
             exchange, text = self._waiting.popleft()
             frame = orjson.loads(text)

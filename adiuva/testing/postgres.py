@@ -100,6 +100,7 @@ def settings(tmp_path: Path, database_url: str) -> Settings:
         database_url=database_url,
         jwt_secret=f"for-this-test-{uuid4().hex}",
         bcrypt_rounds=4,
+        shutdown_grace_seconds=0.5,
     )
 
 

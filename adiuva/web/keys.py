@@ -4,6 +4,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
 from aiohttp import web
+from attrs import define
 
 from adiuva.web.limits import Limiter
 
@@ -32,8 +33,16 @@ class SocketSpans(Protocol):
         ...
 
 
+@define
+class Leaving:
+    """Whether the server is about to stop: it is not ready, and closes each connection with its next answer."""
+
+    begun: bool = False
+
+
 SETTINGS: web.AppKey["Settings"] = web.AppKey("settings")
 DATABASE: web.AppKey["Database"] = web.AppKey("database")
 LIMITER = web.AppKey("limiter", Limiter)
+LEAVING = web.AppKey("leaving", Leaving)
 COUNTING: web.AppKey[Counting] = web.AppKey("counting")
 SOCKET_SPANS: web.AppKey[SocketSpans] = web.AppKey("socket_spans")  # only there where traces are wanted

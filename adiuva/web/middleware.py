@@ -5,13 +5,13 @@ from http import HTTPStatus
 from time import perf_counter
 
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 from structlog.contextvars import bind_contextvars, reset_contextvars
 
 from adiuva.clock import new_id
 from adiuva.web.access import PRINCIPAL
-from adiuva.web.keys import COUNTING, Counting
+from adiuva.web.keys import COUNTING, LEAVING, Counting, Leaving
 from adiuva.web.problems import X_REQUEST_ID, foreseen, problem
 from adiuva.web.routes import ERROR_FORMS, HIT, Handler, OnError
 
@@ -26,6 +26,7 @@ _CLIENT_CLOSED_REQUEST = 499  # nginx's status for a client that did not wait; i
 
 def install(app: web.Application) -> None:
     """Give ``app`` the middleware, and the headers that every answer carries; requests go to its `COUNTING`, if any."""
+    app.setdefault(LEAVING, Leaving())
     app.middlewares.append(_middleware_of(app.get(COUNTING)))
     app.on_response_prepare.append(_stamp)
 
@@ -91,6 +92,9 @@ async def _stamp(request: web.Request, response: web.StreamResponse) -> None:
         headers["RateLimit-Limit"] = str(hit.limit)
         headers["RateLimit-Remaining"] = str(hit.remaining)
         headers["RateLimit-Reset"] = str(hit.reset)
+    if request.app[LEAVING].begun and response.status != HTTPStatus.SWITCHING_PROTOCOLS:
+        headers[hdrs.CONNECTION] = "close"  # so that the client does not send the next request into a closed one
+        response.force_close()
 
 
 def _ended(request: web.Request, status: int, seconds: float, counting: Counting | None) -> None:

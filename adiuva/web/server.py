@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
+from time import monotonic
 from typing import Any
 
 import structlog
@@ -14,7 +15,7 @@ from aiohttp.web_protocol import RequestPayloadError, _ErrInfo
 
 from adiuva.clock import new_id
 from adiuva.errors import AdiuvaError, InvalidRequestError
-from adiuva.web.keys import COUNTING, SETTINGS, Counting
+from adiuva.web.keys import COUNTING, LEAVING, SETTINGS, Counting
 from adiuva.web.middleware import REQUEST_ID
 from adiuva.web.problems import X_REQUEST_ID, problem
 
@@ -24,6 +25,7 @@ _ORIGIN = re.compile(rb"\r\norigin:[ \t]*([^\s]+)[ \t]*(?:\r\n|$)", re.IGNORECAS
 
 # As much as a JSON body may have: a query that is too long for its field is told so like any other.
 MAX_LINE_BYTES = 2**20 + 2**14
+LEAST_GRACE_SECONDS = 1.0  # for an answer that says that the server goes away
 SILENT_SECONDS = 4.0  # from the connection to the end of its first request's headers
 # How long a client that sends more than it announced may go on before it is cut off: else it would not see its answer.
 LINGER_SECONDS = 10.0
@@ -33,10 +35,33 @@ log = structlog.get_logger(__name__)
 
 
 class Runner(web.AppRunner):
-    """``web.AppRunner``, with problems for requests that are no HTTP."""
+    """``web.AppRunner``, with problems for requests that are no HTTP, and one grace for all that runs at the end."""
 
-    def __init__(self, app: web.Application, **kwargs: Any) -> None:
+    def __init__(self, app: web.Application, *, delay_seconds: float = 0.0, **kwargs: Any) -> None:
+        """``delay_seconds``: how long it is unready and serves on before it stops."""
         super().__init__(app, max_line_size=MAX_LINE_BYTES, **kwargs)
+        self._delay_seconds = delay_seconds
+
+    async def setup(self) -> None:
+        """Start the application; where it fails, what had been started by then is stopped, PostgreSQL above all."""
+        try:
+            await super().setup()
+        except BaseException:
+            await self.cleanup()
+            raise
+
+    async def cleanup(self) -> None:
+        """Stop: be unready for a while, take no more connections, let what runs come to its end, close everything."""
+        if self._sites and (leaving := self.app.get(LEAVING)) is not None:
+            leaving.begun = True
+            await asyncio.sleep(self._delay_seconds)
+        await super().cleanup()
+
+    async def shutdown(self) -> None:
+        """Let the application say goodbye; what that takes is off the grace of the requests that still run."""
+        began = monotonic()
+        await super().shutdown()
+        self._shutdown_timeout = max(LEAST_GRACE_SECONDS, self._shutdown_timeout - (monotonic() - began))
 
     async def _make_server(self) -> web.Server:
         # No route takes compressed bodies, and unpacking would come before any route can refuse them.

@@ -330,7 +330,7 @@ async def test_a_server_that_stops_lets_observers_finish_within_its_grace(start:
 async def test_what_is_not_told_within_the_grace_is_counted(
     start: Start, model: ScriptedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adiuva.app.DRAIN_SECONDS", 0.1)
+    monkeypatch.setattr("adiuva.app.OBSERVERS_SECONDS", 0.1)
     watcher = Watcher(gate=asyncio.Event())
     user = await start(watcher)
     model.add([TASK, "Done."] * 2)

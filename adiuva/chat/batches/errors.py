@@ -1,6 +1,6 @@
 """What goes wrong with batches only."""
 
-from adiuva.errors import ConflictError, PaymentRequiredError
+from adiuva.errors import ConflictError, PaymentRequiredError, UnavailableError
 
 
 class BatchLimitError(PaymentRequiredError):
@@ -13,3 +13,9 @@ class DependencyFailedError(ConflictError):
     """An item that this one uses has failed."""
 
     code = "dependency_failed"
+
+
+class BatchesNotServedError(UnavailableError):
+    """Batches are not served here: several processes share this address, and a batch would live in one of them."""
+
+    code = "batches_not_served"

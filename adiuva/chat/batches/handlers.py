@@ -5,12 +5,13 @@ from uuid import UUID
 from aiohttp import web
 
 from adiuva.chat.batches.batch import Batch
-from adiuva.chat.batches.errors import BatchLimitError
+from adiuva.chat.batches.errors import BatchesNotServedError, BatchLimitError
 from adiuva.chat.batches.models import BatchRequest, BatchView, ItemResult
 from adiuva.chat.batches.service import BATCHES
 from adiuva.errors import GoingAwayError, NotFoundError, OverloadedError, TierRequiredError
 from adiuva.web.access import PRINCIPAL
 from adiuva.web.describe import NOTHING, UUID_TEXT, Answer, Body, Listing, Parameter
+from adiuva.web.keys import SETTINGS
 from adiuva.web.paging import page_parameters, read_page
 from adiuva.web.responses import json_response
 from adiuva.web.routes import Route, read_json
@@ -20,6 +21,8 @@ MAX_BATCH_BYTES = 4 * 1024 * 1024
 
 async def post_batch(request: web.Request) -> web.Response:
     """Take a batch of chat requests, to be run in the background."""
+    if request.app[SETTINGS].web_concurrency > 1:
+        raise BatchesNotServedError
     body = await read_json(request, BatchRequest, max_bytes=MAX_BATCH_BYTES)
     batch = await request.app[BATCHES].post(body, request[PRINCIPAL])
     return json_response(batch.view(), status=202)
@@ -71,7 +74,7 @@ ROUTES = [
         post_batch,
         body=Body(BatchRequest, _BATCH),
         answers={202: Answer(BatchView)},
-        errors=(BatchLimitError, TierRequiredError, OverloadedError, GoingAwayError),
+        errors=(BatchLimitError, TierRequiredError, OverloadedError, GoingAwayError, BatchesNotServedError),
     ),
     Route("GET", "/batches", list_batches, parameters=page_parameters(), answers={200: Answer(Listing(BatchView))}),
     Route("GET", "/batches/{id}", get_batch, parameters=(_ID,), answers={200: Answer(BatchView)}),

@@ -77,6 +77,9 @@ class ChangesSocket:
             asyncio.get_running_loop().call_later(LEAVE_SECONDS, self.transport.abort)
         await self.ws.close(code=code, message=reason.encode(), drain=False)
 
+    async def leave(self) -> None:
+        """Nothing is asked for here."""
+
     async def go_away(self) -> None:
         """Tell the client that the server stops."""
         await self.close(CLOSE_GOING_AWAY, "going away")
