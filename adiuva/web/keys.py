@@ -35,9 +35,10 @@ class SocketSpans(Protocol):
 
 @define
 class Leaving:
-    """Whether the server is about to stop: it is not ready, and closes each connection with its next answer."""
+    """Whether the server stops."""
 
-    begun: bool = False
+    begun: bool = False  # it is not ready, and closes each connection with its next answer
+    over: bool = False  # who is cancelled now has had the grace, and is to be told that the server goes away
 
 
 SETTINGS: web.AppKey["Settings"] = web.AppKey("settings")

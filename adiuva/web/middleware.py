@@ -1,5 +1,6 @@
 """What happens to every request: an id, a line in the log, and an error turned into a problem."""
 
+import asyncio
 import re
 from http import HTTPStatus
 from time import perf_counter
@@ -10,6 +11,7 @@ from aiohttp.typedefs import Middleware
 from structlog.contextvars import bind_contextvars, reset_contextvars
 
 from adiuva.clock import new_id
+from adiuva.errors import GoingAwayError
 from adiuva.web.access import PRINCIPAL
 from adiuva.web.keys import COUNTING, LEAVING, Counting, Leaving
 from adiuva.web.problems import X_REQUEST_ID, foreseen, problem
@@ -55,6 +57,10 @@ def _middleware_of(counting: Counting | None) -> Middleware:
 async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
+    except asyncio.CancelledError:
+        if request.app[LEAVING].over and request.get(_STARTED) is None:
+            return _error_form(request)(request, GoingAwayError())
+        raise
     except Exception as error:
         if isinstance(error, web.HTTPException) and error.status_code < HTTPStatus.BAD_REQUEST:
             raise

@@ -26,6 +26,7 @@ _ORIGIN = re.compile(rb"\r\norigin:[ \t]*([^\s]+)[ \t]*(?:\r\n|$)", re.IGNORECAS
 # As much as a JSON body may have: a query that is too long for its field is told so like any other.
 MAX_LINE_BYTES = 2**20 + 2**14
 LEAST_GRACE_SECONDS = 1.0  # for an answer that says that the server goes away
+LOOK_SECONDS = 0.02  # how often a stopping server looks whether requests still run
 SILENT_SECONDS = 4.0  # from the connection to the end of its first request's headers
 # How long a client that sends more than it announced may go on before it is cut off: else it would not see its answer.
 LINGER_SECONDS = 10.0
@@ -58,10 +59,21 @@ class Runner(web.AppRunner):
         await super().cleanup()
 
     async def shutdown(self) -> None:
-        """Let the application say goodbye; what that takes is off the grace of the requests that still run."""
-        began = monotonic()
+        """Let the application say goodbye and requests end, all in one grace; then tell those that still run.
+
+        aiohttp's own wait for requests would not do: in it, nothing is read from clients any more.
+        """
+        until = monotonic() + self._shutdown_timeout
         await super().shutdown()
-        self._shutdown_timeout = max(LEAST_GRACE_SECONDS, self._shutdown_timeout - (monotonic() - began))
+        server, leaving = self._server, self.app.get(LEAVING)
+        assert isinstance(server, _Server)
+        while server.busy and monotonic() < until:
+            await asyncio.sleep(LOOK_SECONDS)
+            server.pre_shutdown()
+        if leaving is not None:
+            leaving.over = True
+            server.cancel_requests()
+        self._shutdown_timeout = LEAST_GRACE_SECONDS
 
     async def _make_server(self) -> web.Server:
         # No route takes compressed bodies, and unpacking would come before any route can refuse them.
@@ -94,6 +106,25 @@ class _Server(web.Server):
     origins: frozenset[str] = frozenset()  # whose pages may read the answers
     counting: Counting | None = None
 
+    @property
+    def busy(self) -> bool:
+        """Whether any request runs."""
+        return any(connection.busy for connection in self._own())
+
+    def pre_shutdown(self) -> None:
+        """Close the connections on which no request runs; what runs goes on, and goes on reading."""
+        for connection in self._own():
+            if not connection.busy:
+                connection.close()
+
+    def cancel_requests(self) -> None:
+        """Cancel the requests that run."""
+        for connection in self._own():
+            connection.cancel_request()
+
+    def _own(self) -> list["_RequestHandler"]:
+        return [connection for connection in self.connections if isinstance(connection, _RequestHandler)]
+
     def __call__(self) -> web.RequestHandler:
         return _RequestHandler(self, loop=self._loop, **self._kwargs)
 
@@ -104,6 +135,16 @@ class _RequestHandler(web.RequestHandler):
         "_surplus_bytes",
         "surplus_of",  # the body that was announced to be shorter than what has come
     )
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request runs."""
+        return self._request_in_progress
+
+    def cancel_request(self) -> None:
+        """Cancel the request that runs, if any."""
+        if self._request_in_progress and self._task_handler is not None:
+            self._task_handler.cancel()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has connected; if it sends nothing, it does not hold its file descriptor for long.
