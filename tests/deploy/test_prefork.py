@@ -59,7 +59,9 @@ def test_serve_is_one_process_and_says_how_several_are_started(tmp_path: Path) -
         "DATABASE_URL": "postgresql://adiuva@127.0.0.1:9/adiuva",
         "QDRANT_URL": "http://127.0.0.1:9",
     }
-    run = subprocess.run([BIN / "adiuva", "serve"], cwd=tmp_path, env=environ, capture_output=True, text=True)
+    run = subprocess.run(
+        [BIN / "adiuva", "serve"], cwd=tmp_path, env=environ, capture_output=True, text=True, check=False
+    )
     assert run.returncode == 1
     assert "gunicorn --config python:adiuva.gunicorn_conf" in run.stderr
 
@@ -92,7 +94,8 @@ async def test_two_workers_count_one_limit_and_each_shows_its_metrics(
         for port in (metrics, metrics + 1):
             async with session.get(f"http://127.0.0.1:{port}/metrics") as answer:
                 texts.append(await answer.text())
-    counted = re.findall(r'^adiuva_http_requests_total\{.*route="/api/v1/auth/me".*\} ([\d.]+)', "".join(texts), re.M)
+    pattern = r'^adiuva_http_requests_total\{.*route="/api/v1/auth/me".*\} ([\d.]+)'
+    counted = re.findall(pattern, "".join(texts), re.MULTILINE)
     assert sum(map(float, counted)) == 100
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import attrs
 import click
+import yaml
 
 from adiuva.app import create_app
 from adiuva.chat.registry import AgentRegistry
@@ -25,6 +26,8 @@ SETTINGS = {attribute.name.upper() for attribute in attrs.fields(Settings)}
 FOREIGN_VARIABLES = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY"} | {
     name for provider in PROVIDERS.values() for name in provider.key_variables
 }
+COMPOSE = (ROOT / "compose.yml").read_text()
+OF_COMPOSE = set(re.findall(r"\$\{(\w+):-", COMPOSE))
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
 _HEREDOC = re.compile(r"<<'(\w+)'\n.*?^\1$", re.MULTILINE | re.DOTALL)
 _COMMENT = re.compile(r"(?<!\S)#.*$", re.MULTILINE)
@@ -80,7 +83,7 @@ def faults(words: list[str]) -> list[str]:
 
 def _wrong_settings(variables: dict[str, str]) -> list[str]:
     ours = {name: value for name, value in variables.items() if name in SETTINGS}
-    strangers = variables.keys() - ours.keys() - FOREIGN_VARIABLES
+    strangers = variables.keys() - ours.keys() - FOREIGN_VARIABLES - OF_COMPOSE
     wrong = [f"{name} is no setting" for name in strangers]
     try:
         Settings.load(ours, dotenv=None)
@@ -131,7 +134,8 @@ def _make(words: list[str]) -> list[str]:
 def _pip(words: list[str]) -> list[str]:
     config = ConfigParser()
     config.read(ROOT / "setup.cfg")
-    extras = {extra for word in words for extra in re.findall(r"^adiuva\[(\w+)\]", word)}
+    lists = [word.partition("[")[2] for word in words if word.startswith("adiuva[")]
+    extras = {extra for text in lists for extra in re.findall(r"\w+", text)}
     return [f"there is no extra {extra}" for extra in extras if extra not in config["options.extras_require"]]
 
 
@@ -172,6 +176,23 @@ def routes() -> set[tuple[str, str]]:
     return {(route.method, route.resource.canonical) for route in app.router.routes() if route.resource is not None}
 
 
+def _gunicorn(words: list[str]) -> list[str]:
+    right = words[:1] == ["--config"] and find_spec(words[1].removeprefix("python:"))
+    return [] if right else [f"gunicorn has no configuration {words[1:2]}"]
+
+
+def _docker(words: list[str]) -> list[str]:
+    """Compose: the services are those of compose.yml, and what is run in one of them is right."""
+    services = yaml.safe_load(COMPOSE)["services"]
+    program, command, *rest = words
+    if program != "compose" or command not in {"up", "exec"}:
+        return [f"docker {program} {command} is not known here"]
+    if command == "up":
+        return [f"docker compose up does not know {word}" for word in rest if word not in {"--build", "--detach"}]
+    service, *inner = rest
+    return faults(inner) if service in services else [f"compose.yml has no service {service}"]
+
+
 _CHECKS: dict[str, Callable[[list[str]], list[str]]] = {
     "adiuva": _adiuva,
     "make": _make,
@@ -179,4 +200,6 @@ _CHECKS: dict[str, Callable[[list[str]], list[str]]] = {
     "python": _python,
     "export": _export,
     "curl": _curl,
+    "gunicorn": _gunicorn,
+    "docker": _docker,
 }

