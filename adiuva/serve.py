@@ -47,14 +47,20 @@ def run(settings: Settings) -> None:
 
 
 async def _serve(settings: Settings) -> None:
-    stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    stop: asyncio.Future[int] = loop.create_future()
     log_background_errors(loop)
+
+    def stop_by(number: int) -> None:
+        if not stop.done():
+            stop.set_result(number)
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, stop_by, number)
     runner = await start(settings)
     try:
-        await stop.wait()
+        if await stop == signal.SIGINT:  # Ctrl-C: somebody waits for it, and no balancer does
+            runner.delay_seconds = 0.0
         log.info("stopping")
     finally:
         await runner.cleanup()
@@ -89,7 +95,7 @@ async def _warm_up(app: web.Application) -> None:
         await model.warm_up(app[CHAT].models[0])
 
 
-async def start(settings: Settings) -> web.AppRunner:
+async def start(settings: Settings) -> Runner:
     """Start to serve; the runner's ``addresses`` say where. Raises `AdiuvaError` where the server cannot start."""
     runner = make_runner(settings)
     try:

@@ -96,7 +96,7 @@ class Settings:
     max_blob_bytes: int = setting(whole(1, 2**40), default=2**30)
     web_concurrency: int = setting(whole(1, 1000), default=1)  # processes, under gunicorn
     # A server that is told to stop: how long it is unready and serves on, and what running requests have after that.
-    shutdown_delay_seconds: float = setting(seconds(0, 300), default=0.0)
+    shutdown_delay_seconds: float = setting(seconds(0, 300), default=1.0)
     shutdown_grace_seconds: float = setting(seconds(0, 3600), default=10.0)
     upload_lease_seconds: float = setting(seconds(1, 3600), default=30.0)
 

@@ -114,7 +114,7 @@ async def test_servers_replaced_under_load_fail_no_call_and_lose_no_write(
         "JWT_SECRET": settings.jwt_secret,
         "DEFAULT_TIER": "team",
         "RATE_LIMITS": MANY,
-        "SHUTDOWN_DELAY_SECONDS": "0.5",
+        "SHUTDOWN_DELAY_SECONDS": "1",  # the default
         "LOG_LEVEL": "INFO",
     }
 

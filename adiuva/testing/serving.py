@@ -40,7 +40,14 @@ class Served:
         process = subprocess.Popen(
             [program, "serve"],
             cwd=cwd,
-            env={**inherited, "PORT": "0", "LOG_FORMAT": "json", "LOG_LEVEL": "DEBUG", **environ},
+            env={
+                **inherited,
+                "PORT": "0",
+                "LOG_FORMAT": "json",
+                "LOG_LEVEL": "DEBUG",
+                "SHUTDOWN_DELAY_SECONDS": "0",
+                **environ,
+            },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -41,7 +41,7 @@ class Runner(web.AppRunner):
     def __init__(self, app: web.Application, *, delay_seconds: float = 0.0, **kwargs: Any) -> None:
         """``delay_seconds``: how long it is unready and serves on before it stops."""
         super().__init__(app, max_line_size=MAX_LINE_BYTES, **kwargs)
-        self._delay_seconds = delay_seconds
+        self.delay_seconds = delay_seconds
 
     async def setup(self) -> None:
         """Start the application; where it fails, what had been started by then is stopped, PostgreSQL above all."""
@@ -55,7 +55,7 @@ class Runner(web.AppRunner):
         """Stop: be unready for a while, take no more connections, let what runs come to its end, close everything."""
         if self._sites and (leaving := self.app.get(LEAVING)) is not None:
             leaving.begun = True
-            await asyncio.sleep(self._delay_seconds)
+            await asyncio.sleep(self.delay_seconds)
         await super().cleanup()
 
     async def shutdown(self) -> None:
