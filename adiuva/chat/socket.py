@@ -140,6 +140,7 @@ class ChatSocket:
         try:
             async for message in self.ws:
                 await self._read(message)
+                await asyncio.sleep(0)  # a flood of frames that are there already would keep all others waiting
         finally:
             self._closing = True
             await self._stop_worker()

@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 from aiohttp import hdrs, web
 from aiohttp.http import HttpVersion11
+from aiohttp.http_exceptions import LineTooLong
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestPayloadError, _ErrInfo
 
@@ -25,6 +26,7 @@ _ORIGIN = re.compile(rb"\r\norigin:[ \t]*([^\s]+)[ \t]*(?:\r\n|$)", re.IGNORECAS
 
 # As much as a JSON body may have: a query that is too long for its field is told so like any other.
 MAX_LINE_BYTES = 2**20 + 2**14
+MAX_HEAD_BYTES = 2 * MAX_LINE_BYTES  # of the target and all headers together
 LEAST_GRACE_SECONDS = 1.0  # for an answer that says that the server goes away
 LOOK_SECONDS = 0.02  # how often a stopping server looks whether requests still run
 SILENT_SECONDS = 4.0  # from the connection to the end of its first request's headers
@@ -131,6 +133,9 @@ class _Server(web.Server):
 
 class _RequestHandler(web.RequestHandler):
     __slots__ = (
+        "_deaf",  # what comes after something that cannot be read is not looked at
+        "_head_bytes",  # of a request whose headers have not ended
+        "_incoming",  # the body of the request that came last
         "_origin",  # of the request that could not be read, if that much of it could
         "_surplus_bytes",
         "surplus_of",  # the body that was announced to be shorter than what has come
@@ -154,6 +159,9 @@ class _RequestHandler(web.RequestHandler):
         super().connection_made(transport)
         self.surplus_of: StreamReader | None = None
         self._surplus_bytes = 0
+        self._head_bytes = 0
+        self._incoming: StreamReader = EMPTY_PAYLOAD
+        self._deaf = False
         asyncio.get_running_loop().call_later(SILENT_SECONDS, self._close_if_silent)
 
     def data_received(self, data: bytes) -> None:
@@ -161,13 +169,21 @@ class _RequestHandler(web.RequestHandler):
 
         aiohttp would only answer them in their turn, after the handler, which waits for the rest of its body.
         """
-        if self.surplus_of is not None:
+        if self._deaf:
             self._surplus_bytes += len(data)
             return
+        before = self._request_count
         super().data_received(data)
         messages = self._messages
-        if not messages or type(messages[-1][0]) is not _ErrInfo:
+        if self._request_count == before:
+            self._count_head(data)
             return
+        self._head_bytes, self._incoming = 0, messages[-1][1]
+        if type(messages[-1][0]) is not _ErrInfo:
+            return
+        self._deaf = True
+        # Its frames hold what was received, and it is in a cycle with them.
+        messages[-1][0].exc.__traceback__ = None
         origin = _ORIGIN.search(data.partition(b"\r\n\r\n")[0])
         self._origin = origin[1].decode(errors="replace") if origin else ""
         if len(messages) > 1:
@@ -180,6 +196,20 @@ class _RequestHandler(web.RequestHandler):
             payload.set_exception(RequestPayloadError())
         elif payload is not EMPTY_PAYLOAD:
             self.surplus_of = payload
+
+    def _count_head(self, data: bytes) -> None:
+        """Refuse a head that does not end: aiohttp looks at the length of a target only piece by piece."""
+        if self._upgraded or self._payload_parser is not None or not self._incoming.is_eof():
+            return  # a frame of a socket, or a body
+        self._head_bytes += len(data)
+        if self._head_bytes <= MAX_HEAD_BYTES:
+            return
+        error = _ErrInfo(status=400, exc=LineTooLong(b"", MAX_HEAD_BYTES), message="")
+        self._messages.append((error, EMPTY_PAYLOAD))
+        self._deaf = True
+        self._origin = ""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     def _make_error_handler(self, err_info: _ErrInfo) -> _Handle:
         answer = super()._make_error_handler(err_info)

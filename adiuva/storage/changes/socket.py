@@ -65,6 +65,7 @@ class ChangesSocket:
         try:
             async for message in self.ws:
                 await self._read(message)
+                await asyncio.sleep(0)  # a flood of frames that are there already would keep all others waiting
         finally:
             self.closing = True
             telling.cancel()
