@@ -33,7 +33,7 @@ USER appuser
 WORKDIR /var/lib/adiuva
 VOLUME /var/lib/adiuva
 EXPOSE 8000
-HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --start-interval=1s \
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s \
     CMD ["python", "-c", "import os, urllib.request as u; u.urlopen(f\"http://127.0.0.1:{os.environ['PORT']}/api/v1/health\", timeout=4)"]
 # gunicorn ends with SIGTERM once what runs has ended, or its grace is over.
 CMD ["gunicorn", "--config", "python:adiuva.gunicorn_conf"]

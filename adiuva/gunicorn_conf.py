@@ -3,8 +3,11 @@
 Raises SystemExit, with a line that says why, where the settings are not for so many processes.
 """
 
+import logging
 import sys
 from pathlib import Path
+
+from gunicorn.arbiter import Arbiter
 
 from adiuva import prefork
 from adiuva.app import OBSERVERS_SECONDS
@@ -31,3 +34,14 @@ timeout = max(30, graceful_timeout)
 control_socket_disable = True  # it would be a file in the home folder that nobody asked for
 _MEMORY = Path("/dev/shm")  # noqa: S108 - for the workers' signs of life; on a busy disk they would seem dead
 worker_tmp_dir = str(_MEMORY) if _MEMORY.is_dir() else None
+
+
+def nworkers_changed(arbiter: Arbiter, number: int, before: int | None) -> None:
+    """Hold gunicorn's options and its SIGTTIN to `WEB_CONCURRENCY`: the settings have been checked for so many."""
+    try:
+        prefork.check_processes(number, _settings)
+    except AdiuvaError as error:
+        if before is None:
+            sys.exit(f"Error: {error.message}")
+        logging.getLogger("gunicorn.error").error(error.message)  # noqa: TRY400 - the line says it all
+        arbiter.num_workers = before

@@ -16,7 +16,7 @@ from adiuva.errors import AdiuvaError
 from adiuva.heap import keep_freed_memory
 from adiuva.logs import configure_logging, log_background_errors
 from adiuva.serve import make_runner
-from adiuva.settings import Settings
+from adiuva.settings import Settings, SettingsError
 from adiuva.web.server import Runner
 
 
@@ -26,6 +26,7 @@ class Worker(GunicornUVLoopWebWorker):
     def run(self) -> None:
         """Serve until told to stop."""
         try:
+            check_processes(self.cfg.workers, Settings.load())
             super().run()
         except AdiuvaError as error:
             self.log.error(error.message)  # noqa: TRY400 - the line says it all
@@ -45,6 +46,13 @@ class Lines(Logger):
         super().setup(cfg)
         self.error_log.handlers.clear()
         self.error_log.propagate = True
+
+
+def check_processes(number: int, settings: Settings) -> None:
+    """Raise `SettingsError` where gunicorn is told another ``number`` than the settings: theirs is the one checked."""
+    if number != settings.web_concurrency:
+        said = f"WEB_CONCURRENCY={settings.web_concurrency}: it says how many processes there are"
+        raise SettingsError([f"{said}, not an option of gunicorn's, which asks for {number}"])
 
 
 async def serve() -> Runner:

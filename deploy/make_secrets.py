@@ -25,8 +25,12 @@ def main(root: Path, owner: int) -> None:
     _write(root / "postgres" / "password", database)
     redis = values["RATE_LIMIT_STORAGE_URL"].removeprefix("async+redis://:").partition("@")[0]
     _write(root / "valkey" / "valkey.conf", f'requirepass {redis}\nsave ""\nappendonly no\n')
-    _write(root / "qdrant" / "config.yaml", f"service:\n  api_key: {values['QDRANT_API_KEY']}\n")
+    qdrant = f"service:\n  api_key: {values['QDRANT_API_KEY']}\ntelemetry_disabled: true\n"
+    _write(root / "qdrant" / "config.yaml", qdrant)
     _write(root / "s3" / "s3.json", json.dumps(_s3(values["AWS_ACCESS_KEY_ID"], values["AWS_SECRET_ACCESS_KEY"])))
+    if not (encryption := root / "s3" / "security.toml").exists():
+        # Without a key for it SeaweedFS refuses every object that is to be encrypted. The app has no use for this one.
+        _write(encryption, f'[s3.sse]\nkek = "{secrets.token_hex(32)}"\n')
 
 
 def _made() -> dict[str, str]:

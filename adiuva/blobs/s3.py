@@ -5,7 +5,7 @@ import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 import structlog
@@ -27,6 +27,7 @@ PAGE = 1000  # objects; what one request lists
 _MAX_PARTS: Final = 10_000
 _ENCRYPTED: Final = {"ServerSideEncryption": "AES256"}
 _ENCRYPTED_HEADER: Final = {"x-amz-server-side-encryption": "AES256"}
+_NOT_IMPLEMENTED: Final = 501
 _PATIENCE_SECONDS: Final = 20.0
 _ABORT_SECONDS: Final = 5.0
 
@@ -42,6 +43,7 @@ class S3Store:
         self._calls = Calls(bucket=bucket, patience=patience)
         self._largest = largest
         self._running: set[str] = set()  # uploads that are no leftovers
+        self._encrypts = True
 
     async def put(self, key: str, chunks: AsyncIterator[bytes], *, size: int | None, sha256: str) -> int:
         """See ``BlobStore``."""
@@ -54,12 +56,13 @@ class S3Store:
         hashed.expect(sha256)
         body = Body(block)
         async with self._calls.guarded("put"):
-            sent = await self._calls.direct("PUT", key, headers=_ENCRYPTED_HEADER, body=body, sha256=sha256)
+            headers = _ENCRYPTED_HEADER if self._encrypts else {}
+            sent = await self._calls.direct("PUT", key, headers=headers, body=body, sha256=sha256)
             if sent:
                 await sent.read()
             else:
                 checksum = base64.b64encode(hashed.digest()).decode()
-                await self._calls.call("put_object", Key=key, Body=body, ChecksumSHA256=checksum, **_ENCRYPTED)
+                await self._encrypted("put_object", Key=key, Body=body, ChecksumSHA256=checksum)
         return len(body)
 
     @asynccontextmanager
@@ -132,6 +135,24 @@ class S3Store:
         """See ``BlobStore``."""
         await self._calls.close()
 
+    async def _encrypted(self, operation: str, **params: Any) -> Any:
+        """What ``operation`` answers, with SSE-S3; without, from now on, at a store that has no key for it.
+
+        MinIO has none before its operator sets up a KMS. What clients store is encrypted before it comes here.
+        """
+        from botocore.exceptions import ClientError
+
+        if self._encrypts:
+            try:
+                return await self._calls.call(operation, **params, **_ENCRYPTED)
+            except ClientError as error:
+                if status_of(error) != _NOT_IMPLEMENTED or not self._calls.bucket.endpoint_url:
+                    raise
+            if self._encrypts:
+                log.warning("the blob store does not encrypt, and gets blobs as clients have encrypted them")
+            self._encrypts = False
+        return await self._calls.call(operation, **params)
+
     async def _answer(self, key: str, start: int, end: int | None) -> aiohttp.ClientResponse | None:
         """The answer whose body is asked for, still to be read; nothing where the blob has no bytes there."""
         wanted = {}
@@ -174,7 +195,7 @@ class S3Store:
     async def _put_in_parts(self, key: str, pieces: Pieces, expected: int, sha256: str) -> int:
         part = max(PART, -(-expected // _MAX_PARTS))
         async with self._calls.guarded("begin parts"):
-            upload = (await self._calls.call("create_multipart_upload", Key=key, **_ENCRYPTED))["UploadId"]
+            upload = (await self._encrypted("create_multipart_upload", Key=key))["UploadId"]
         self._running.add(upload)
         try:
             hashed, tags, size = Sha256(), list[str](), 0

@@ -15,7 +15,7 @@ import pytest
 from aiohttp import web
 from attrs import define, field, frozen
 
-Kind = Literal["503", "403", "hang", "reset", "stall", "cut", "flip", "slow"]
+Kind = Literal["503", "403", "hang", "reset", "stall", "cut", "flip", "slow", "keyless"]
 SLOW_SECONDS = 0.5
 
 
@@ -121,6 +121,11 @@ class S3Way:
             await _invite(request)
             await request.content.readany()
             _abort(request)
+        if kind == "keyless" and "x-amz-server-side-encryption" in request.headers:  # MinIO, without a KMS
+            if not request.headers.get("Expect"):
+                await request.content.read()
+            text = "<Error><Code>NotImplemented</Code></Error>"
+            return web.Response(status=501, text=text, content_type="text/xml")
         if kind in {"503", "403"}:
             if not request.headers.get("Expect"):
                 await request.content.read()

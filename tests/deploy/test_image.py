@@ -45,6 +45,16 @@ def test_what_is_copied_is_there_and_in_the_context() -> None:
     assert set(kept) == {source.split("/")[0] for source in copied()}
 
 
+def test_all_of_the_server_is_in_the_context_and_nothing_that_is_made_of_it() -> None:
+    for folder in ("adiuva", "migrations"):
+        files = [path for path in (ROOT / folder).rglob("*") if path.is_file() and path.suffix != ".pyc"]
+        assert len(files) > 5
+        for path in files:
+            assert in_context(path), path
+    for absent in (".env", "compose.yml", "tests/conftest.py", "adiuva/__pycache__/x.pyc", "agents/note/build/x.py"):
+        assert not in_context(ROOT / absent), absent
+
+
 def test_nothing_that_is_secret_or_made_here_is_in_the_context() -> None:
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     assert lines[1] == "*"
@@ -131,6 +141,10 @@ def test_the_steps_of_the_image_give_a_server_that_runs_as_the_image_would(tmp_p
     )
     for plugin in ("github-sync", "slack-notifier", "time-tracker"):
         assert plugin in agents.stdout
+    for kind in ("agent", "plugin"):  # their templates are files beside the code
+        new = [str(places["/opt/adiuva"] / "bin" / "adiuva"), "new", kind, "garden", "--dir", str(tmp_path / kind)]
+        subprocess.run(new, cwd=tmp_path, env=inside, check=True, capture_output=True)
+        assert list((tmp_path / kind).rglob("test_*.py"))
     began = time.monotonic()
     process.terminate()
     output, _ = process.communicate(timeout=30)
@@ -138,11 +152,18 @@ def test_the_steps_of_the_image_give_a_server_that_runs_as_the_image_would(tmp_p
     assert time.monotonic() - began < 15
 
 
+def in_context(path: Path) -> bool:
+    return dockerfile.in_context(path.relative_to(ROOT).as_posix(), (ROOT / ".dockerignore").read_text())
+
+
 def put(source: Path, target: Path) -> None:
     """As COPY would, without what .dockerignore keeps out."""
     if source.is_dir():
-        ignored = shutil.ignore_patterns("__pycache__", "*.egg-info", "build", "tests")
-        shutil.copytree(source, target, ignore=ignored, dirs_exist_ok=True)
+        shutil.copytree(source, target, ignore=kept_out, dirs_exist_ok=True)
     else:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(source, target)
+
+
+def kept_out(folder: str, names: list[str]) -> set[str]:
+    return {name for name in names if not in_context(Path(folder) / name)}

@@ -51,6 +51,25 @@ def test_several_processes_that_share_too_little_do_not_start_and_say_why(
     assert len(output.splitlines()) == 1
 
 
+def test_an_option_of_gunicorns_cannot_start_more_than_the_settings_say(gunicorn: Gunicorn) -> None:
+    server = gunicorn(GUNICORN_CMD_ARGS="--workers=2", DATABASE_URL="postgresql://adiuva@127.0.0.1:9/adiuva")
+    output, _ = server.process.communicate(timeout=30)
+    assert server.process.returncode == 1
+    assert "WEB_CONCURRENCY=1: it says how many processes there are" in output
+    assert len(output.splitlines()) == 1
+
+
+def test_a_signal_cannot_either(gunicorn: Gunicorn) -> None:
+    server = gunicorn()
+    server.until_healthy()
+    server.process.send_signal(signal.SIGTTIN)
+    assert server.process.stdout is not None
+    while "WEB_CONCURRENCY=1: it says how many" not in (line := server.process.stdout.readline()):
+        assert line
+    assert len(server.workers()) == 1
+    server.until_healthy()
+
+
 def test_serve_is_one_process_and_says_how_several_are_started(tmp_path: Path) -> None:
     environ = {
         "DATA_DIR": str(tmp_path),
