@@ -129,6 +129,27 @@ async def test_batches_are_refused_where_a_later_call_might_reach_another_proces
             assert (answer.status, (await answer.json())["code"]) == (503, "batches_not_served")
 
 
+async def test_two_workers_keep_blobs_as_files_together(gunicorn: Gunicorn, shared: dict[str, Any]) -> None:
+    server = gunicorn(**shared, DEFAULT_TIER="team")
+    await asyncio.to_thread(server.until_healthy)
+    async with asyncio.timeout(20):
+        while len(server.workers()) < 2:
+            await asyncio.sleep(0.05)
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
+        headers = await register(session, server)
+        records = f"{server.url}{API}/storage/records"
+        for number in range(10):
+            data = b"%d" % number * 1000
+            sent = {**headers, "X-Checksum": hashlib.sha256(data).hexdigest()}
+            sent["Content-Type"] = "application/octet-stream"
+            async with session.post(f"{records}?table=notes", data=data, headers=sent) as answer:
+                assert answer.status == 201, await answer.text()
+                record = (await answer.json())["id"]
+            for _ in range(5):
+                async with session.get(f"{records}/{record}", headers=headers) as answer:
+                    assert await answer.read() == data
+
+
 async def test_a_worker_that_is_killed_is_started_anew(gunicorn: Gunicorn, shared: dict[str, Any]) -> None:
     server = gunicorn(**shared)
     await asyncio.to_thread(server.until_healthy)
