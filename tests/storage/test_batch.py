@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.storage.conftest import User, assert_agreement, register, sha256
+from tests.storage.conftest import Start, User, assert_agreement, register, sha256
 from tests.storage.test_changes import changes
 from tests.storage.test_quota import quota_of
 
@@ -183,3 +183,15 @@ async def test_ids_of_a_batch_belong_to_their_user(user: User) -> None:
     _, answer = await store(grace, [new(b"grace", id=record["id"])])
     assert answer["results"][0]["status"] == 201
     assert await user.read(record["id"]) == (200, b"ada")
+
+
+async def test_what_has_no_quota_is_counted_all_the_same(start: Start) -> None:
+    """A tier without a limit: nothing is reserved for what it stores."""
+    user = await register(await start(default_tier="team"))
+    _, answer = await store(user, [new(b"one"), new(b"three")])
+    assert await user.used() == len(b"onethree")
+    await assert_agreement(user.client)
+    for result in answer["results"]:
+        assert (await user.call("DELETE", f"/storage/records/{result['record']['id']}")).status == 204
+    assert await user.used() == 0
+    await assert_agreement(user.client)

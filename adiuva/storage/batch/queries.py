@@ -61,11 +61,15 @@ async def insert_records(conn: Connection, user_id: UUID, insertions: Sequence[I
                 ORDER BY id
                 FOR UPDATE
             ), uploaded AS (
-                SELECT count(*) AS number, sum(reserved_bytes) AS size FROM uploads
+                -- Where there is no quota, nothing was reserved.
+                SELECT
+                    count(*) AS number, sum(reserved_bytes) AS reserved,
+                    (SELECT sum(size) FROM unnest($6::bigint[]) AS size) AS used
+                FROM uploads
             ), usage AS (
                 UPDATE storage_usage AS usage
-                SET used_bytes = used_bytes + uploaded.size,
-                    reserved_bytes = usage.reserved_bytes - uploaded.size,
+                SET used_bytes = usage.used_bytes + uploaded.used,
+                    reserved_bytes = usage.reserved_bytes - uploaded.reserved,
                     last_change = last_change + uploaded.number
                 FROM uploaded
                 WHERE usage.user_id = $1 AND usage.kind = 'records' AND uploaded.number = cardinality($2)
