@@ -94,7 +94,7 @@ def _answer(spec: dict[str, Any], status: str, answer: dict[str, Any]) -> str:
         ((_, content),) = spec["components"]["responses"][name]["content"].items()
         return f"- `{status}` {', '.join(f'`{code}`' for code in content['examples'])}"
     kinds = [
-        _kind(content["schema"]) + ("" if media == "application/json" else f" as `{media}`")
+        _kind(content.get("schema", {"type": "string"})) + ("" if media == "application/json" else f" as `{media}`")
         for media, content in answer.get("content", {}).items()
     ]
     return f"- **`{status}`** {''.join(kinds)}{': ' if kinds else ''}{answer['description']}"
