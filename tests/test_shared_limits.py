@@ -1,6 +1,8 @@
 """Two servers, each a process, that share their limits over a Redis."""
 
 import asyncio
+import itertools
+import time
 from collections import Counter
 from collections.abc import Callable
 
@@ -72,3 +74,21 @@ async def test_servers_go_on_without_redis_each_with_its_own_count(pair: Pair, r
     for served in pair:
         assert served.stop() == 0
         assert sum("rate limit storage does not answer" in line for line in served.lines) == 1
+
+
+@pytest.mark.proof
+async def test_no_minute_holds_more_than_the_limit_wherever_it_begins(pair: Pair) -> None:
+    """RL2, with two servers: a user who tries four times a second at either, for longer than a minute."""
+    token = register(pair[0])
+    passed: list[float] = []
+    end = time.monotonic() + 85
+    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as session:
+        for turn in itertools.count():
+            if (now := time.monotonic()) > end:
+                break
+            async with session.get(f"{pair[turn % 2].url}/api/v1/auth/me") as answer:
+                if answer.status == 200:
+                    passed.append(now)
+            await asyncio.sleep(0.25)
+    assert LIMIT < len(passed) <= 2 * LIMIT
+    assert all(later - earlier > 59.5 for earlier, later in zip(passed, passed[LIMIT:], strict=False))
