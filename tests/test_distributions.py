@@ -61,7 +61,10 @@ def test_what_is_imported_is_required_and_nothing_else() -> None:
     # What an extra brings is imported where a setting, or the client, asks for it.
     extras = config["options.extras_require"]
     lines = "\n".join(
-        [config["options"]["install_requires"], *(extras[extra] for extra in ("redis", "client", "mcp", "otel", "gunicorn"))]
+        [
+            config["options"]["install_requires"],
+            *(extras[extra] for extra in ("redis", "client", "mcp", "otel", "gunicorn")),
+        ]
     ).splitlines()
     required = {canonicalize_name(Requirement(line).name) for line in lines if line and not line.startswith("#")}
     # These are not imported: programs, and the time zones that zoneinfo looks up. aiobotocore brings its own botocore.
