@@ -1,6 +1,7 @@
 """Ways to a Qdrant: a server, or qdrant-client's own local mode on files. Its client is loaded at the first use."""
 
 import asyncio
+import warnings
 import os
 import pickle
 import sqlite3
@@ -81,10 +82,13 @@ class RemoteQdrant:
     def _connect(self) -> "AsyncQdrantClient":
         from qdrant_client import AsyncQdrantClient
 
-        # The comparison of versions would be a thread that prints.
-        return AsyncQdrantClient(
-            url=self._url, api_key=self._api_key or None, timeout=_CALL_SECONDS, check_compatibility=False
-        )
+        with warnings.catch_warnings():
+            # Whether the way to the server is safe without TLS is for its operator to know; the line would be no JSON.
+            warnings.filterwarnings("ignore", "Api key is used with an insecure connection")
+            # The comparison of versions would be a thread that prints.
+            return AsyncQdrantClient(
+                url=self._url, api_key=self._api_key or None, timeout=_CALL_SECONDS, check_compatibility=False
+            )
 
 
 @define
