@@ -1,10 +1,10 @@
 """Ways to a Qdrant: a server, or qdrant-client's own local mode on files. Its client is loaded at the first use."""
 
 import asyncio
-import warnings
 import os
 import pickle
 import sqlite3
+import warnings
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
