@@ -98,11 +98,11 @@ async def _warm_up(app: web.Application) -> None:
 async def start(settings: Settings) -> Runner:
     """Start to serve; the runner's ``addresses`` say where. Raises `AdiuvaError` where the server cannot start."""
     runner = make_runner(settings)
+    await runner.setup()
     try:
-        await runner.setup()
         await _listen(runner, settings)
     except BaseException:
-        await runner.cleanup()  # what had been started by then, PostgreSQL above all
+        await runner.cleanup()
         raise
     for address in runner.addresses:
         log.info("listening", url=f"http://{address[0]}:{address[1]}", version=__version__, env=settings.env)
