@@ -5,6 +5,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 p
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 SOURCES := adiuva agents plugins deploy docs/conf.py tests $(wildcard benchmarks) tools setup.py
+# Half of a worker's time it waits for others: three for two cores. What `proof` measures is not to be crowded.
+TESTERS ?= $(shell cores=`getconf _NPROCESSORS_ONLN` && expr $$cores + $$cores / 2 || echo auto)
 DISTRIBUTIONS := . $(patsubst %/pyproject.toml,%,$(wildcard agents/*/pyproject.toml plugins/*/pyproject.toml))
 
 .DELETE_ON_ERROR:
@@ -16,8 +18,8 @@ serve: .venv/installed          ## run the server; settings come from the enviro
 demo: .venv/installed           ## the main job, from start to end, with embedded everything
 	$(BIN)/adiuva demo
 test: .venv/developing          ## all tests but the slow ones
-	$(BIN)/pytest -n auto --dist loadgroup -m "not proof" $(ARGS)
-proof: .venv/developing         ## the slow ones: the figures that are promised, from a client's side
+	$(BIN)/pytest -n $(TESTERS) --dist loadgroup -m "not proof" $(ARGS)
+proof: .venv/developing         ## the slow ones: kills, faults, and the figures that are promised, from a client's side
 	$(BIN)/pytest -n auto --dist loadgroup -m proof $(ARGS)
 bench: .venv/developing         ## where the README's figures come from
 	$(BIN)/python -m benchmarks

@@ -17,6 +17,8 @@ import pytest
 
 from adiuva.embedded import EmbeddedPostgres, EmbeddedPostgresError, FolderInUseError, programs
 
+pytestmark = pytest.mark.proof
+
 OWNER = """
 import sys, time
 from pathlib import Path

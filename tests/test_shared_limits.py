@@ -13,6 +13,8 @@ from adiuva.settings import Settings
 from adiuva.testing.redis import RedisServer
 from adiuva.testing.serving import Served
 
+pytestmark = pytest.mark.proof
+
 PARALLEL = 400
 LIMIT = 20
 
@@ -76,7 +78,6 @@ async def test_servers_go_on_without_redis_each_with_its_own_count(pair: Pair, r
         assert sum("rate limit storage does not answer" in line for line in served.lines) == 1
 
 
-@pytest.mark.proof
 async def test_no_minute_holds_more_than_the_limit_wherever_it_begins(pair: Pair) -> None:
     """RL2, with two servers: a user who tries four times a second at either, for longer than a minute."""
     token = register(pair[0])

@@ -15,6 +15,8 @@ from aiohttp import ClientConnectorError, ClientSession, ClientWebSocketResponse
 from adiuva.testing.openai_double import OpenAIDouble, say
 from adiuva.testing.serving import Served
 
+pytestmark = pytest.mark.proof
+
 Serve = Callable[..., Served]
 API = "/api/v1"
 USER = {"email": "ada@example.com", "password": "correct horse battery"}

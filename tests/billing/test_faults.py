@@ -26,6 +26,8 @@ from adiuva.testing.stripe_double.webhooks import signature
 from tests.billing.conftest import Client, User, send
 from tests.billing.money import Sale, add_card, assert_exact, make_author, make_sale, make_user
 
+pytestmark = pytest.mark.proof
+
 CALLS = {
     "customers": r"/v1/customers",
     "payment_intents": r"/v1/payment_intents",
@@ -158,7 +160,6 @@ async def test_no_fault_of_a_call_moves_money_twice(billing: Billing, database: 
     await suffer(billing, database, stripe, times=4, kinds=KINDS, calls=list(CALLS))
 
 
-@pytest.mark.proof
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("kind", KINDS)
 async def test_50_faults_of_each_kind_at_each_call_move_no_money_twice(
@@ -190,7 +191,6 @@ async def die_often(paid: Settings, **plan: Any) -> int:
     return int(output)
 
 
-@pytest.mark.proof
 @pytest.mark.timeout(300)
 async def test_killed_after_each_step_of_a_purchase_and_its_refunds_no_money_moves_twice(
     billing: Billing, paid: Settings, database: Database, stripe: StripeDouble
@@ -228,7 +228,6 @@ async def test_killed_after_each_step_of_a_purchase_and_its_refunds_no_money_mov
             await assert_exact(conn, stripe, sale)
 
 
-@pytest.mark.proof
 async def test_killed_after_each_step_from_receipt_to_applied_an_event_is_applied_once(
     client: Client, paid: Settings, database: Database, stripe: StripeDouble
 ) -> None:
@@ -257,7 +256,6 @@ async def test_killed_after_each_step_from_receipt_to_applied_an_event_is_applie
         assert await ada.tier() == "pro"
 
 
-@pytest.mark.proof
 async def test_with_the_table_of_events_locked_nothing_is_acknowledged_and_nothing_lost(
     client: Client, stripe: StripeDouble, database_url: str
 ) -> None:
@@ -276,7 +274,6 @@ async def test_with_the_table_of_events_locked_nothing_is_acknowledged_and_nothi
     assert await ada.tier() == "pro"
 
 
-@pytest.mark.proof
 async def test_a_server_killed_while_it_asks_stripe_applies_the_event_after_its_restart(
     stripe: StripeDouble, serve: Callable[..., Served]
 ) -> None:

@@ -17,6 +17,8 @@ from adiuva.testing.s3 import Fault, S3Server, S3Way
 from tests.blobs.conftest import Tried
 from tests.blobs.streams import KIB, MIB, keys, put, read, sha256_of, stream
 
+pytestmark = pytest.mark.proof
+
 KEY = "user/notes/record.1"
 PATIENCE = 3.0  # seconds; 20 in earnest
 IN_TIME = 30.0  # seconds, however busy the machine is: what is not ended by patience hangs for ever
@@ -33,7 +35,7 @@ STEPS = {
 
 # What ends at once; and what only patience ends, which takes its time.
 QUICK = ["503", "403", "reset"]
-SLOW = [pytest.param(kind, marks=pytest.mark.proof) for kind in ("hang", "stall")]
+SLOW = ["hang", "stall"]
 
 
 @pytest.fixture

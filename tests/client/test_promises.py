@@ -24,6 +24,8 @@ from adiuva.client.lock import LEAST
 from adiuva.client.vectors import Item
 from adiuva.testing.serving import Served
 
+pytestmark = pytest.mark.proof
+
 EMAIL = "ada@example.com"
 DIMENSIONS = 16
 TEXTS = 50

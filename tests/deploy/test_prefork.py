@@ -16,6 +16,8 @@ import pytest
 
 from tests.deploy.conftest import API, BIN, Prefork, free_port
 
+pytestmark = pytest.mark.proof
+
 Gunicorn = Callable[..., Prefork]
 USER = {"email": "ada@example.com", "password": "correct horse battery"}
 

@@ -22,6 +22,8 @@ from tests.blobs.streams import KIB, MIB, keys, put, read
 from tests.deploy.conftest import BIN, free_port
 from tests.deploy.test_compose import SERVICES, make_secrets
 
+pytestmark = pytest.mark.proof
+
 WEED = shutil.which("weed", path=f"{BIN}{os.pathsep}{os.environ['PATH']}")
 # The image's entry point puts these before the command's own.
 OF_THE_IMAGE = ["-master.volumePreallocate", "-master.volumeSizeLimitMB=1024"]

@@ -18,6 +18,8 @@ from adiuva.settings import Settings
 from adiuva.testing.serving import Served
 from tests.storage.conftest import API, PASSWORD, Start, User, assert_agreement, register, sha256
 
+pytestmark = pytest.mark.proof
+
 POINTS = [
     *(("create", point) for point in ("begun", "receiving", "half", "stored", "committed")),
     *(("replace", point) for point in ("begun", "receiving", "half", "stored", "committed", "cleared", "forgotten")),
@@ -75,7 +77,6 @@ async def test_killed_once_at_each_point(start: Start, settings: Settings, opera
     await die_at(start, settings, operation, point, lives=1)
 
 
-@pytest.mark.proof
 @pytest.mark.parametrize("operation, point", POINTS)
 async def test_killed_20_times_at_each_point(start: Start, settings: Settings, operation: str, point: str) -> None:
     """ST1."""
@@ -102,7 +103,6 @@ async def test_killed_anywhere_the_counter_is_the_sum_of_the_rows_and_of_the_blo
     await any_deaths(start, settings, at_least=100, lives=3, steps=10)
 
 
-@pytest.mark.proof
 @pytest.mark.timeout(1200)
 @pytest.mark.xdist_group("heavy")
 async def test_10000_random_operations_with_random_kills_leave_no_byte_of_drift(
@@ -112,7 +112,6 @@ async def test_10000_random_operations_with_random_kills_leave_no_byte_of_drift(
     await any_deaths(start, settings, at_least=10_000, lives=12, steps=60)
 
 
-@pytest.mark.proof
 def test_a_server_killed_in_the_middle_of_50_changes_goes_on_as_if_nothing_had_been(
     serve: Callable[..., Served], database_url: str
 ) -> None:

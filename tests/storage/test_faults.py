@@ -18,6 +18,8 @@ from adiuva.storage.keys import BLOBS
 from adiuva.testing.s3 import Fault, S3Way
 from tests.storage.conftest import Start, User, assert_agreement, incoming, keys, register, sha256, state
 
+pytestmark = pytest.mark.proof
+
 MIB = 2**20
 
 
@@ -74,9 +76,7 @@ async def refused(user: User, body: bytes) -> float:
 
 
 # What may be over in a moment is tried for as long as S3 has patience with.
-@pytest.mark.parametrize(
-    "kind", [pytest.param("503", marks=pytest.mark.proof), pytest.param("403", marks=pytest.mark.proof), "reset"]
-)
+@pytest.mark.parametrize("kind", ["503", "403", "reset"])
 @pytest.mark.parametrize("size", [1000, 20 * MIB])
 async def test_s3_that_fails_is_503_and_nothing_is_stored(remote: User, s3_way: S3Way, kind: Any, size: int) -> None:
     kept = await remote.stored(b"before")
@@ -90,7 +90,6 @@ async def test_s3_that_fails_is_503_and_nothing_is_stored(remote: User, s3_way: 
     assert await unfinished(s3_way) == []
 
 
-@pytest.mark.proof
 @pytest.mark.parametrize("kind", ["hang", "stall"])
 @pytest.mark.parametrize("size", [1000, 20 * MIB])
 async def test_s3_that_hangs_is_503_within_30_seconds_and_others_go_on(
@@ -289,7 +288,6 @@ async def test_every_read_during_replaces_is_one_whole_version(user: User, size:
     await replaces_under_reads(user, replaces=10, reads=50, size=size)
 
 
-@pytest.mark.proof
 @pytest.mark.timeout(300)
 @pytest.mark.xdist_group("heavy")
 async def test_100_replaces_under_1000_reads_are_read_as_whole_versions(either: User) -> None:
