@@ -16,8 +16,6 @@ from adiuva.vectors import pinecone, qdrant_connection
 from adiuva.vectors.build import build_vector_store
 from tests.vectors.conftest import API, Start, User, item, register
 
-pytestmark = pytest.mark.proof
-
 Doubles = dict[str, tuple[FaultyServer, dict[str, Any]]]
 AXIS = [1.0, *[0.0] * 31]
 
@@ -82,6 +80,7 @@ async def test_while_the_store_is_down_vector_calls_are_503_and_afterwards_they_
     assert await readiness(user) == "ok"
 
 
+@pytest.mark.proof
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("mode", ["hanging", "stopped"])
 async def test_60_seconds_without_the_store_are_none_without_records(start: Start, doubles: Doubles, mode: str) -> None:
