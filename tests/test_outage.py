@@ -5,28 +5,23 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 
 import asyncpg
-import attrs
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient
 
 from adiuva.app import API, create_app
 from adiuva.settings import Settings
+from adiuva.testing.limits import without_rate_limits
 
 Client = TestClient[web.Request, web.Application]
 PASSWORD = "correct horse battery"
-MANY = 1_000_000
 
 pytestmark = pytest.mark.proof
 
 
 @pytest.fixture
 async def client(aiohttp_client: Callable[[web.Application], Awaitable[Client]], settings: Settings) -> Client:
-    settings = attrs.evolve(
-        settings,
-        rate_limits=dict.fromkeys(settings.rate_limits, MANY),
-        auth_rate_limits=dict.fromkeys(settings.auth_rate_limits, MANY),
-    )
+    settings = without_rate_limits(settings)
     return await aiohttp_client(create_app(settings))
 
 

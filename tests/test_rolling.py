@@ -14,6 +14,7 @@ from aiohttp import ClientConnectorError, ClientError, ClientSession, TCPConnect
 from attrs import define, field
 
 from adiuva.settings import Settings
+from adiuva.testing.limits import NO_RATE_LIMITS
 from adiuva.testing.serving import Served
 
 pytestmark = pytest.mark.proof
@@ -21,7 +22,6 @@ pytestmark = pytest.mark.proof
 API = "/api/v1"
 CALLS = 10_000
 WORKERS = 12
-MANY = "free=10000000,pro=10000000,power=10000000,team=10000000"
 USER = {"email": "ada@example.com", "password": "correct horse battery"}
 HI = {"message": "Add a task to buy milk", "agents": ["task_agent"]}
 
@@ -113,7 +113,7 @@ async def test_servers_replaced_under_load_fail_no_call_and_lose_no_write(
         "DATABASE_URL": settings.database_url,
         "JWT_SECRET": settings.jwt_secret,
         "DEFAULT_TIER": "team",
-        "RATE_LIMITS": MANY,
+        **NO_RATE_LIMITS,
         "SHUTDOWN_DELAY_SECONDS": "1",  # the default
         "LOG_LEVEL": "INFO",
     }

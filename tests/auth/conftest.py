@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-import attrs
 import pytest
 from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient
@@ -13,6 +12,7 @@ from adiuva.auth.handlers import ROUTES
 from adiuva.auth.service import AUTH, Auth
 from adiuva.database import Database
 from adiuva.settings import Settings
+from adiuva.testing.limits import without_rate_limits
 from adiuva.web import middleware
 from adiuva.web.access import AUTHENTICATOR
 from adiuva.web.keys import DATABASE, LIMITER, SETTINGS
@@ -22,7 +22,6 @@ from adiuva.web.routes import Route, register
 
 API = "/api/v1"
 PASSWORD = "correct horse battery"
-MANY = 1_000_000
 
 Client = TestClient[web.Request, web.Application]
 Serve = Callable[[Settings], Awaitable[Client]]
@@ -52,11 +51,7 @@ def make_app(settings: Settings, database: Database) -> web.Application:
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
     """The settings of a test, without limits in its way."""
-    return attrs.evolve(
-        settings,
-        rate_limits=dict.fromkeys(settings.rate_limits, MANY),
-        auth_rate_limits=dict.fromkeys(settings.auth_rate_limits, MANY),
-    )
+    return without_rate_limits(settings)
 
 
 @pytest.fixture

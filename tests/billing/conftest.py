@@ -18,12 +18,12 @@ from adiuva.billing.service import BILLING, Billing
 from adiuva.chat.registry import AgentRegistry
 from adiuva.database import Database
 from adiuva.settings import Settings
+from adiuva.testing.limits import without_rate_limits
 from adiuva.testing.stripe_double import StripeDouble
 from adiuva.testing.stripe_double.calls import shown
 from adiuva.testing.stripe_double.webhooks import signature
 
 PASSWORD = "correct horse battery"
-MANY = 1_000_000
 
 Client = TestClient[web.Request, web.Application]
 Start = Callable[..., Awaitable[Client]]
@@ -38,12 +38,7 @@ async def stripe() -> AsyncIterator[StripeDouble]:
 @pytest.fixture
 def unlimited(settings: Settings) -> Settings:
     """Without limits in a test's way, and without Stripe."""
-    return attrs.evolve(
-        settings,
-        rate_limits=dict.fromkeys(settings.rate_limits, MANY),
-        auth_rate_limits=dict.fromkeys(settings.auth_rate_limits, MANY),
-        public_url="https://adiuva.example",
-    )
+    return without_rate_limits(settings, public_url="https://adiuva.example")
 
 
 @pytest.fixture

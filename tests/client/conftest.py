@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 
-import attrs
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
@@ -13,6 +12,7 @@ from adiuva.client import Client, Vault
 from adiuva.client.lock import LEAST
 from adiuva.settings import Settings
 from adiuva.terminal import connect
+from adiuva.testing.limits import without_rate_limits
 
 EMAIL = "ada@example.com"
 PASSWORD = "the server sees this one"
@@ -25,13 +25,11 @@ Device = Callable[..., Awaitable[Client]]
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
     """A tier with storage, and no limits in the way."""
-    return attrs.evolve(
+    return without_rate_limits(
         settings,
         default_tier="team",
         vector_dimensions=DIMENSIONS,
         llm_model="offline/rules",
-        rate_limits=dict.fromkeys(settings.rate_limits, 1_000_000),
-        auth_rate_limits=dict.fromkeys(settings.auth_rate_limits, 1_000_000),
     )
 
 

@@ -10,10 +10,10 @@ import psutil
 import pytest
 from attrs import define
 
+from adiuva.testing.limits import NO_RATE_LIMITS
 from adiuva.testing.serving import Served
 
 API = "/api/v1"
-MANY = "free=10000000,pro=10000000,power=10000000,team=10000000"
 PASSWORD = "correct horse battery"
 MIB = 2**20
 
@@ -67,10 +67,7 @@ def server(serve: Callable[..., Served]) -> Callable[..., Server]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 20_000)), hard))
 
     def start(**environ: str) -> Server:
-        auth = "register=1000000,login=1000000,refresh=1000000"
-        served = serve(
-            **{"DEFAULT_TIER": "team", "RATE_LIMITS": MANY, "AUTH_RATE_LIMITS": auth, "LOG_LEVEL": "INFO"} | environ
-        )
+        served = serve(**{"DEFAULT_TIER": "team", "LOG_LEVEL": "INFO"} | NO_RATE_LIMITS | environ)
         status, tokens = served.call("POST", "/auth/register", {"email": "ada@example.com", "password": PASSWORD})
         assert status == 201, tokens
         return Server(served, tokens["access_token"])

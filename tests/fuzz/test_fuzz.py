@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from adiuva.testing.limits import NO_RATE_LIMITS
 from adiuva.testing.openai_double import OpenAIDouble, Reply, call, say
 from adiuva.testing.serving import ADIUVA, Served
 from adiuva.testing.stripe_double import StripeDouble
 
 EXAMPLES = os.environ.get("FUZZ_EXAMPLES", "15")  # of each operation and phase
 SEED = os.environ.get("FUZZ_SEED")  # none: the same cases each time
-MANY = "free=10000000,pro=10000000,power=10000000,team=10000000"
 USER = {"email": "fuzzed@example.com", "password": "not one of the examples"}
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 ENDS_THE_LOGIN = "/api/v1/auth/sessions/{id}"  # found by its id, it would be the one that fuzzes
@@ -37,8 +37,7 @@ async def test_whatever_is_sent_the_answer_is_one_that_is_described(
         environ = {
             "DATA_DIR": str(tmp_path / "data"),
             "DEFAULT_TIER": "team",
-            "RATE_LIMITS": MANY,
-            "AUTH_RATE_LIMITS": "register=1000000,login=1000000,refresh=1000000",
+            **NO_RATE_LIMITS,
             "BCRYPT_ROUNDS": "10",
             "LLM_MODEL": "openai/double",
             "LLM_API_BASE": model.base_url,

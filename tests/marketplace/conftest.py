@@ -7,17 +7,17 @@ from uuid import uuid4
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
-from attrs import define, evolve, field
+from attrs import define, field
 
 from adiuva.app import create_app
 from adiuva.chat.registry import AgentRegistry
 from adiuva.settings import Settings
+from adiuva.testing.limits import without_rate_limits
 from adiuva.testing.models import ScriptedModel
 from adiuva.web.keys import DATABASE, SETTINGS
 
 API = "/api/v1"
 PASSWORD = "correct horse battery"
-MANY = 1_000_000
 
 Answer = tuple[int, Any]
 
@@ -118,12 +118,7 @@ async def start(settings: Settings) -> AsyncIterator[Start]:
     clients = []
 
     async def run(registry: AgentRegistry | None = None, **changes: Any) -> Place:
-        unlimited = evolve(
-            settings,
-            rate_limits=dict.fromkeys(settings.rate_limits, MANY),
-            auth_rate_limits=dict.fromkeys(settings.auth_rate_limits, MANY),
-            **changes,
-        )
+        unlimited = without_rate_limits(settings, **changes)
         app = create_app(unlimited, model=ScriptedModel(), registry=registry or AgentRegistry())
         client: TestClient[Any, Any] = TestClient(TestServer(app))
         clients.append(client)

@@ -16,6 +16,7 @@ from adiuva.chat.registry import AgentRegistry
 from adiuva.database import Database
 from adiuva.settings import Settings
 from adiuva.storage.keys import BLOBS
+from adiuva.testing.limits import without_rate_limits
 from adiuva.testing.models import ScriptedModel
 from adiuva.testing.s3 import S3Way
 from adiuva.web.keys import DATABASE
@@ -23,7 +24,6 @@ from tests.web.conftest import ProblemServer
 
 API = "/api/v1"
 PASSWORD = "correct horse battery"
-MANY = 1_000_000
 
 Client = TestClient[Any, Any]
 Start = Callable[..., Awaitable[Client]]
@@ -92,12 +92,7 @@ async def register(client: Client, email: str = "ada@example.com") -> User:
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
     """Everybody is pro, and no limit of requests is in the way."""
-    return evolve(
-        settings,
-        default_tier="pro",
-        rate_limits=dict.fromkeys(settings.rate_limits, MANY),
-        auth_rate_limits=dict.fromkeys(settings.auth_rate_limits, MANY),
-    )
+    return without_rate_limits(settings, default_tier="pro")
 
 
 @pytest.fixture

@@ -14,13 +14,13 @@ from attrs import define, evolve, field
 
 from adiuva.auth import queries
 from adiuva.settings import Settings
+from adiuva.testing.limits import NO_RATE_LIMITS
 from adiuva.testing.serving import Served
 from adiuva.testing.stripe_double import StripeDouble
 from adiuva.tiers import Tier
 
 API = "/api/v1"
 PASSWORD = "correct horse battery"
-MANY = "free=10000000,pro=10000000,power=10000000,team=10000000"
 
 
 @define
@@ -93,8 +93,7 @@ async def pair(serve: Callable[..., Served], settings: Settings) -> AsyncIterato
         environ = {
             "DATABASE_URL": settings.database_url,
             "JWT_SECRET": settings.jwt_secret,
-            "RATE_LIMITS": MANY,
-            "AUTH_RATE_LIMITS": "register=1000000,login=1000000,refresh=1000000",
+            **NO_RATE_LIMITS,
             "REFRESH_GRACE_SECONDS": "2",
             "UPLOAD_LEASE_SECONDS": "3",
             "BCRYPT_ROUNDS": "10",

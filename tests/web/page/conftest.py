@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
-from attrs import evolve
 
 from adiuva.app import create_app
 from adiuva.chat.registry import AgentRegistry
 from adiuva.llm.protocol import Model
 from adiuva.settings import Settings
+from adiuva.testing.limits import without_rate_limits
 from adiuva.testing.models import ScriptedModel
 from tests.chat.conftest import CheckpointAgent, TaskAgent
-from tests.marketplace.conftest import MANY, PASSWORD, Person, Place
+from tests.marketplace.conftest import PASSWORD, Person, Place
 from tests.web.page import chromium
 from tests.web.page.chromium import Page, open_page
 
@@ -48,11 +48,8 @@ async def start(settings: Settings, model: ScriptedModel) -> AsyncIterator[Start
     clients = []
 
     async def run(own_model: Model | None = None, **changes: Any) -> Place:
-        limits = dict.fromkeys(settings.auth_rate_limits, MANY)
         registry = AgentRegistry.of(TaskAgent(), CheckpointAgent())
-        app = create_app(
-            evolve(settings, auth_rate_limits=limits, **changes), model=own_model or model, registry=registry
-        )
+        app = create_app(without_rate_limits(settings, **changes), model=own_model or model, registry=registry)
         client: TestClient[Any, Any] = TestClient(TestServer(app))
         clients.append(client)
         await client.start_server()
