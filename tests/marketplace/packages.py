@@ -120,6 +120,32 @@ def _beginning_late() -> bytes:
     return file + entry + struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 1, 1, len(entry), len(file), 0)
 
 
+def _two_directories() -> bytes:
+    """Records of ZIP64 name one directory, the last record another, whose entry lies within the first's file."""
+    hidden = {"../../evil.so": b"\x7fELF" + bytes(30)}
+    evil = _stored(hidden)
+    inner = evil[: evil.index(b"PK\x01\x02")]
+    shown = {"notes.txt": b"harmless text\n" + inner}
+    outer = _stored(shown)
+    at = outer.index(b"PK\x01\x02")
+    plain, second = outer[at:-22], bytearray(evil[len(inner) : -22])
+    struct.pack_into("<L", second, 42, outer.index(inner))
+    directories = bytes(second) + plain
+    record = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, 1, 1, len(plain), at + len(second))
+    locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, at + len(directories), 1)
+    size = len(directories) + len(record) + len(locator)
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 1, 1, size, at, 0)
+    return outer[:at] + directories + record + locator + end
+
+
+def _stored(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as zipped:
+        for name, content in files.items():
+            zipped.writestr(name, content)
+    return buffer.getvalue()
+
+
 HOSTILE: dict[str, Callable[[], bytes]] = {
     "traversal": lambda: archive({"../../etc/cron.d/garden": b"x"}),
     "traversal inside": lambda: archive({"adiuva_garden/../../x.py": b"x"}),
@@ -144,6 +170,7 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "overlapping entries": _overlapping,
     "an encrypted entry": _encrypted,
     "two names": _two_names,
+    "two directories": _two_directories,
     "a name with NUL": lambda: archive({"module_a.py": b"x"}).replace(b"module_a.py", b"mod\0le_a.py"),
     "a name without end": lambda: archive({"a" * 300: b"x"}),
     "a device": lambda: archive({"adiuva_garden/aux.py": b"x"}),

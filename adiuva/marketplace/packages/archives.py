@@ -22,6 +22,7 @@ MAX_RATIO: Final = 50
 RATIO_COUNTS_FROM: Final = 64 * 2**10  # bytes; what is smaller harms nobody, and empty lines shrink well
 
 _END: Final = struct.Struct("<4s4H2LH")
+_CENTRAL: Final = struct.Struct("<4s6H3L5H2L")
 _LOCAL: Final = struct.Struct("<4s5H3L2H")
 _PIECE: Final = 64 * 2**10
 _ENCRYPTED, _DESCRIPTOR, _PATCH, _STRONG, _UTF8, _MASKED = 0x1, 0x8, 0x20, 0x40, 0x800, 0x2000
@@ -57,9 +58,24 @@ def _find_directory(data: bytes | bytearray) -> int:
         raise RefusedError(f"must not have more than {MAX_ENTRIES} entries")
     if count == 0:
         raise RefusedError("is empty")
-    if offset + size != at:
+    if offset + size != at or not _is_directory(data, offset, at, count):
         raise RefusedError("has bytes that belong to no file")
     return int(offset)
+
+
+def _is_directory(data: bytes | bytearray, at: int, end: int, count: int) -> bool:
+    """Whether there are ``count`` records of entries from ``at`` to ``end`` and nothing else.
+
+    `zipfile` follows the records of ZIP64, which say anew where the directory is; other readers take the first.
+    """
+    for _ in range(count):
+        if at + _CENTRAL.size > end:
+            return False
+        signature, *_, name, extra, comment, _, _, _, _ = _CENTRAL.unpack_from(data, at)
+        if signature != b"PK\x01\x02":
+            return False
+        at += _CENTRAL.size + name + extra + comment
+    return at == end
 
 
 def _read_directory(data: bytes | bytearray) -> list[zipfile.ZipInfo]:
