@@ -94,12 +94,17 @@ def refund(email: str, plugin: str, cents: int | None) -> None:
 
 
 @billing.command()
-def refunds() -> None:
+@click.option("--retry", is_flag=True, help="Try those anew that were given up, instead of listing them.")
+def refunds(*, retry: bool) -> None:
     """List the refunds that were ordered and are not made: due, or refused by Stripe."""
     from adiuva.billing.purchases import queries
     from adiuva.database import run_on
 
-    unmade = run_on(Settings.load(), lambda conn: queries.list_unmade_refunds(conn, _SHOWN))
+    settings = Settings.load()
+    if retry:
+        click.echo(f"{run_on(settings, _retry_refunds)} are tried again.")
+        return
+    unmade = run_on(settings, lambda conn: queries.list_unmade_refunds(conn, _SHOWN))
     for line in unmade:
         about = f"  {line.fault}" if line.fault else ""
         click.echo(
@@ -151,6 +156,17 @@ async def _retry_transfers(conn: "Connection") -> int:
     count = await queries.retry_parked(conn)
     if count:
         await audit.append(conn, Actor.at_the_command_line(), "transfer.retry", "all", {"count": count})
+    return count
+
+
+async def _retry_refunds(conn: "Connection") -> int:
+    from adiuva.audit import queries as audit
+    from adiuva.audit.models import Actor
+    from adiuva.billing.purchases import queries
+
+    count = await queries.retry_refused(conn)
+    if count:
+        await audit.append(conn, Actor.at_the_command_line(), "refund.retry", "all", {"count": count})
     return count
 
 

@@ -71,6 +71,7 @@ class Housekeeper:
     async def reconcile(self) -> None:
         """Compare with Stripe what events should have told."""
         await _try(self._following.reconcile)
+        await _try(self._refunds.reconcile)
         await _try(self._accounts.refresh)
         await _try(self._inbox.prune)
 

@@ -13,7 +13,7 @@ async def begin_call(conn: Connection, name: str) -> Call:
     row = await conn.fetchrow(
         """
         INSERT INTO stripe_calls (name) VALUES ($1)
-        ON CONFLICT (name) DO UPDATE SET tries = stripe_calls.tries + 1
+        ON CONFLICT (name) DO UPDATE SET tries = stripe_calls.tries + 1, tried_at = now()
         RETURNING key_number, tries
         """,
         name,

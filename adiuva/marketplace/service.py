@@ -9,7 +9,7 @@ import stamina
 from aiohttp import web
 from attrs import frozen
 
-from adiuva.billing.purchases.models import Buyer, Offer
+from adiuva.billing.purchases.models import Buyer, Offer, Purchase
 from adiuva.billing.purchases.service import Purchases
 from adiuva.database import Connection, Database
 from adiuva.errors import CheckoutRequiredError, NotFoundError, ValidationFailedError
@@ -122,8 +122,9 @@ class Marketplace:
         if plugin is None or plugin.status != "approved":
             raise NotFoundError
         _require_asked(plugin, accepted)
+        bought: Purchase | None = None
         if there is None and _has_price(principal, plugin):
-            await self.purchases.buy(
+            bought = await self.purchases.buy(
                 Buyer(user_id=principal.user_id, email=principal.email),
                 Offer(
                     plugin_id=plugin.id,
@@ -133,7 +134,12 @@ class Marketplace:
                     author_id=plugin.author_id,
                 ),
             )
-        return await self._transaction(lambda conn: self._install(conn, principal, plugin_id, accepted))
+        try:
+            return await self._transaction(lambda conn: self._install(conn, principal, plugin_id, accepted))
+        except NotFoundError:  # withdrawn while it was paid for
+            if bought is not None and bought.fresh:
+                await self.purchases.give_back(bought)
+            raise
 
     async def uninstall(self, principal: Principal, plugin_id: str) -> None:
         """Uninstall a plugin, whatever its status; what was paid for stays paid.

@@ -120,6 +120,8 @@ async def test_a_refund_that_stripe_refuses_is_shown(client: Client, stripe: Str
         while "refused" not in (shown := (await run("billing", "refunds")).output):
             await housekeeper.tidy()
     assert shown.endswith("refused      100 cents  slack-notifier  ada@example.com  charge_already_refunded\n")
+    assert (await run("billing", "refunds", "--retry")).output == "1 are tried again.\n"
+    assert "due" in (await run("billing", "refunds")).output
 
 
 async def test_shares_that_have_not_moved_are_shown(

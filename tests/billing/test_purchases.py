@@ -6,10 +6,11 @@ from uuid import UUID
 import attrs
 import pytest
 
+from adiuva.billing.purchases import queries
 from adiuva.billing.purchases.models import Offer, Period, Purchase
-from adiuva.clock import now
+from adiuva.clock import new_id, now
 from adiuva.database import Database
-from adiuva.errors import CheckoutRequiredError, ValidationFailedError
+from adiuva.errors import CheckoutRequiredError, UnavailableError, ValidationFailedError
 from adiuva.settings import Settings
 from adiuva.testing.stripe_double import StripeDouble
 from adiuva.testing.stripe_double import paying as at_stripe
@@ -38,6 +39,10 @@ async def with_card(client: Client, stripe: StripeDouble, card: str = "pm_card_v
 
 async def buy(client: Client, user: User, shop: Shop) -> Purchase:
     return await billing_of(client).purchases.buy(buyer(user), shop.offer)
+
+
+def priced(shop: Shop, cents: int) -> Shop:
+    return attrs.evolve(shop, offer=attrs.evolve(shop.offer, price_cents=cents))
 
 
 async def refused(client: Client, user: User, shop: Shop) -> str | None:
@@ -175,6 +180,89 @@ async def test_a_price_that_changes_before_it_is_paid_is_the_new_one(
     assert (await buy(client, ada, cheaper)).revenue.amount_cents == 299
 
 
+async def test_a_price_that_changes_after_a_charge_that_never_began_is_the_new_one(
+    client: Client, stripe: StripeDouble, shop: Shop
+) -> None:
+    ada = await with_card(client, stripe)
+    stripe.fail(r"/v1/payment_intents", kind="refuse", times=1)
+    with pytest.raises(UnavailableError):
+        await buy(client, ada, priced(shop, 9900))
+    with pytest.raises(UnavailableError, match="price has changed"):  # nobody knows yet whether it began
+        await buy(client, ada, priced(shop, 100))
+    await shop.query("UPDATE stripe_calls SET tried_at = now() - interval '6 minutes'")
+    assert (await buy(client, ada, priced(shop, 100))).revenue.amount_cents == 100
+    assert [charge["amount"] for charge in stripe.store.all("charge")] == [100]
+
+
+async def test_a_charge_that_has_begun_stands_though_the_price_changes(
+    client: Client, stripe: StripeDouble, shop: Shop
+) -> None:
+    ada = await with_card(client, stripe)
+    stripe.fail(r"/v1/payment_intents", method="POST", kind="fail_after", times=2)
+    with pytest.raises(UnavailableError):
+        await buy(client, ada, priced(shop, 900))
+    assert (await buy(client, ada, priced(shop, 100))).revenue.amount_cents == 900
+    assert [charge["amount"] for charge in stripe.store.all("charge")] == [900]
+
+
+@pytest.mark.parametrize("card", [True, False])
+async def test_what_was_too_small_once_can_be_bought_at_a_higher_price(
+    client: Client, stripe: StripeDouble, shop: Shop, *, card: bool
+) -> None:
+    ada = await with_card(client, stripe) if card else await User.register(client)
+    stripe.store.minimum_cents = 500
+    assert await refused(client, ada, shop) is None or not card
+    stripe.store.minimum_cents = 50
+    if card:
+        assert (await buy(client, ada, shop)).revenue.amount_cents == 499
+    else:
+        assert await refused(client, ada, shop) is not None
+
+
+async def test_a_payment_that_takes_days_and_fails_gives_way_to_another(
+    client: Client, stripe: StripeDouble, shop: Shop
+) -> None:
+    """As with a debit: the checkout is complete, and its payment needs another means of payment in the end."""
+    ada = await User.register(client)
+    url = await refused(client, ada, shop)
+    assert url is not None
+    session = stripe.store.get("checkout.session", url.rsplit("/", 1)[1])
+    intent = stripe.store.add(
+        "pi",
+        "payment_intent",
+        amount=499,
+        currency="eur",
+        customer=session["customer"],
+        metadata=session["metadata"],
+        status="processing",
+        latest_charge=None,
+    )
+    session.update(status="complete", payment_status="unpaid", payment_intent=intent["id"])
+    with pytest.raises(UnavailableError, match="on its way"):
+        await buy(client, ada, shop)
+    intent["status"] = "requires_payment_method"
+    assert await refused(client, ada, shop) not in {None, url}
+    assert intent["status"] == "canceled"
+
+
+async def test_a_plugin_withdrawn_while_it_is_paid_for_is_paid_back(
+    client: Client, stripe: StripeDouble, shop: Shop
+) -> None:
+    await onboarded(shop, stripe)
+    ada = await with_card(client, stripe)
+    stripe.fail(r"/v1/transfers", method="POST", delay=1.5)
+    installing = asyncio.create_task(ada.call("POST", "/plugins/garden/install"))
+    while not stripe.store.all("charge"):
+        await asyncio.sleep(0.05)
+    while not await shop.query("SELECT FROM purchases WHERE state = 'paid'"):
+        await asyncio.sleep(0.05)
+    assert (await shop.author.call("DELETE", "/plugins/garden")).status == 204
+    assert (await installing).status == 404
+    await tidy(client)
+    assert [charge["amount_refunded"] for charge in stripe.store.all("charge")] == [499]
+    assert await total(shop) == (0, 0, 0)
+
+
 async def test_a_customer_deleted_at_stripe_buys_as_a_new_one(client: Client, stripe: StripeDouble, shop: Shop) -> None:
     ada = await with_card(client, stripe)
     delete_customer(stripe.store, {}, stripe.store.all("customer")[0]["id"])
@@ -282,9 +370,111 @@ async def test_a_refund_that_fails_is_undone(client: Client, stripe: StripeDoubl
     await tidy(client)
     at_stripe.fail_refund(stripe.store, refund)
     await stripe.webhooks.deliver()
+    await tidy(client)
     assert await total(shop) == (499, 349, 150)
     [order] = await shop.query("SELECT state FROM purchases")
     assert order["state"] == "paid"
+    assert sum(transfer["amount"] - transfer["amount_reversed"] for transfer in stripe.store.all("transfer")) == 349
+
+
+async def test_a_refund_that_fails_again_and_again_leaves_the_author_the_share(
+    client: Client, stripe: StripeDouble, shop: Shop
+) -> None:
+    await onboarded(shop, stripe)
+    ada = await with_card(client, stripe)
+    await buy(client, ada, shop)
+    for _ in range(2):
+        refund = stripe.refund(stripe.store.all("payment_intent")[0]["id"])
+        await stripe.webhooks.deliver()
+        await tidy(client)
+        at_stripe.fail_refund(stripe.store, refund)
+        await stripe.webhooks.deliver()
+        await tidy(client)
+    assert sum(transfer["amount"] - transfer["amount_reversed"] for transfer in stripe.store.all("transfer")) == 349
+    assert await shop.query("SELECT FROM transfers WHERE state IN ('due', 'parked')") == []
+
+
+async def test_a_refund_that_fails_after_the_plugin_was_bought_anew_is_ordered_again(
+    client: Client, stripe: StripeDouble, shop: Shop
+) -> None:
+    await onboarded(shop, stripe)
+    ada = await with_card(client, stripe)
+    await buy(client, ada, shop)
+    refund = stripe.refund(stripe.store.all("payment_intent")[0]["id"])
+    await stripe.webhooks.deliver()
+    await buy(client, ada, shop)
+    at_stripe.fail_refund(stripe.store, refund)
+    await stripe.webhooks.deliver()
+    await tidy(client)
+    await stripe.webhooks.deliver()
+    await tidy(client)
+    assert sorted(charge["amount_refunded"] for charge in stripe.store.all("charge")) == [0, 499]
+    assert await total(shop) == (499, 349, 150)
+    assert sorted(order["state"] for order in await shop.query("SELECT state FROM purchases")) == ["paid", "refunded"]
+
+
+async def test_a_refund_that_was_ordered_here_is_in_the_books_without_an_event(
+    client: Client, stripe: StripeDouble, shop: Shop
+) -> None:
+    await onboarded(shop, stripe)
+    ada = await with_card(client, stripe)
+    await buy(client, ada, shop)
+    async with shop.database.acquire() as conn:
+        await queries.order_refund(conn, refund_id=new_id(), email=ada.email, plugin_id="garden", amount_cents=None)
+    await tidy(client)
+    assert await total(shop) == (0, 0, 0)
+    assert [order["state"] for order in await shop.query("SELECT state FROM purchases")] == ["refunded"]
+    assert sum(transfer["amount"] - transfer["amount_reversed"] for transfer in stripe.store.all("transfer")) == 0
+
+
+async def test_a_refund_in_the_dashboard_whose_events_are_lost_is_found_by_asking(
+    client: Client, stripe: StripeDouble, shop: Shop
+) -> None:
+    ada = await with_card(client, stripe)
+    await buy(client, ada, shop)
+    stripe.refund(stripe.store.all("payment_intent")[0]["id"], 200)
+    stripe.webhooks.pending.clear()
+    housekeeper = billing_of(client).housekeeper
+    assert housekeeper is not None
+    await housekeeper.reconcile()
+    assert (await total(shop))[0] == 299
+    asked = stripe.called("GET", "/v1/payment_intents/" + stripe.store.all("payment_intent")[0]["id"])
+    await housekeeper.reconcile()
+    assert stripe.called("GET", "/v1/payment_intents/" + stripe.store.all("payment_intent")[0]["id"]) == asked
+
+
+async def test_an_older_reading_of_refunds_changes_nothing(client: Client, stripe: StripeDouble, shop: Shop) -> None:
+    await onboarded(shop, stripe)
+    ada = await with_card(client, stripe)
+    await buy(client, ada, shop)
+    await stripe.webhooks.deliver()
+    refund = stripe.refund(stripe.store.all("payment_intent")[0]["id"])
+    stripe.webhooks.pending.clear()
+    created = [event for event in stripe.store.events if event["type"] == "refund.created"]
+    stripe.fail(r"/v1/refunds", method="GET", late=2.5)
+    await stripe.webhooks.deliver(created)  # is acknowledged, while its reading is still on its way
+    at_stripe.fail_refund(stripe.store, refund)
+    await stripe.webhooks.deliver([event for event in stripe.store.events if event["type"] == "refund.failed"])
+    async with asyncio.timeout(20):
+        while await shop.query("SELECT FROM stripe_events WHERE state = 'pending'"):
+            await asyncio.sleep(0.1)
+    await tidy(client)
+    assert await total(shop) == (499, 349, 150)
+    assert [order["state"] for order in await shop.query("SELECT state FROM purchases")] == ["paid"]
+
+
+async def test_a_refund_that_is_refused_is_tried_again(client: Client, stripe: StripeDouble, shop: Shop) -> None:
+    ada = await with_card(client, stripe)
+    await buy(client, ada, shop)
+    async with shop.database.acquire() as conn:
+        await queries.order_refund(conn, refund_id=new_id(), email=ada.email, plugin_id="garden", amount_cents=None)
+        [(refund_id,)] = await conn.fetch("SELECT id FROM refunds")
+        await queries.count_failure(conn, refund_id, "balance_insufficient", most=24)
+        later = await conn.fetchval("SELECT state = 'due' AND next_try_at > now() FROM refunds")
+        await conn.execute("UPDATE refunds SET next_try_at = now()")
+    assert later
+    await tidy(client)
+    assert [charge["amount_refunded"] for charge in stripe.store.all("charge")] == [499]
 
 
 @pytest.mark.parametrize("the_second_is_held", [False, True])
@@ -374,7 +564,10 @@ async def tidy(client: Client) -> None:
         while True:
             await housekeeper.tidy()
             async with client_database(client).acquire() as conn:
-                if not await conn.fetchval("SELECT count(*) FROM transfers WHERE state = 'due'"):
+                if not await conn.fetchval(
+                    "SELECT true FROM transfers WHERE state = 'due'"
+                    " UNION ALL SELECT true FROM refunds WHERE state = 'due'"
+                ):
                     return
             await asyncio.sleep(0.05)
 
@@ -404,10 +597,9 @@ async def test_what_is_paid_for_after_it_has_gone_is_paid_back(
     else:
         await shop.query("UPDATE plugins SET status = $1::text::plugin_status WHERE id = 'garden'", gone)
     stripe.pay(url.rsplit("/", 1)[1])
-    await stripe.webhooks.deliver()
-    await billing_of(client).housekeeper.tidy()  # type: ignore[union-attr]
-    await stripe.webhooks.deliver()
-    await billing_of(client).housekeeper.tidy()  # type: ignore[union-attr]
+    for _ in range(2):
+        await stripe.webhooks.deliver()
+        await tidy(client)
     [refund] = stripe.store.all("refund")
     assert (refund["amount"], refund["status"]) == (499, "succeeded")
     [books] = await shop.query("SELECT sum(amount_cents) AS sum, count(*) AS lines FROM revenue_events")

@@ -37,7 +37,7 @@ class Transfer:
     kind: Literal["transfer", "reversal"]
     amount_cents: int
     currency: str
-    stripe_charge_id: str
+    stripe_charge_id: str | None  # None: it comes from the balance, since what left for this charge came back
     stripe_account_id: str | None
     reverses: str | None  # Stripe's id of the transfer that is reversed
 

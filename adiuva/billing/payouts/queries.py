@@ -246,9 +246,11 @@ async def find_claimed(conn: Connection, transfer_id: UUID) -> Transfer | None:
         """
         SELECT
             transfers.id, transfers.purchase_id, transfers.kind, transfers.amount_cents, purchases.currency,
-            purchases.stripe_charge_id, payout_accounts.stripe_account_id, sent.stripe_id AS reverses
+            CASE WHEN revenue_events.kind = 'sale' THEN purchases.stripe_charge_id END AS stripe_charge_id,
+            payout_accounts.stripe_account_id, sent.stripe_id AS reverses
         FROM transfers
         JOIN purchases ON purchases.id = transfers.purchase_id
+        JOIN revenue_events ON revenue_events.id = transfers.revenue_event_id
         LEFT JOIN payout_accounts ON payout_accounts.user_id = transfers.developer_id
         LEFT JOIN transfers AS sent ON sent.id = transfers.reverses
         WHERE transfers.id = $1 AND transfers.state = 'due'

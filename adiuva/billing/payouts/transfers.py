@@ -2,7 +2,7 @@
 
 import asyncio
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import structlog
@@ -93,6 +93,15 @@ class Transfers:
         if account is None:
             raise RefusedError(_NOT_READY)
         group = str(transfer.purchase_id)
+        params: Any = {
+            "amount": transfer.amount_cents,
+            "currency": transfer.currency,
+            "destination": account,
+            "transfer_group": group,
+            "metadata": {"adiuva_transfer": str(transfer.id)},
+        }
+        if transfer.stripe_charge_id is not None:
+            params["source_transaction"] = transfer.stripe_charge_id
 
         async def find() -> Object | None:
             found = await self._stripe.list(lambda v1: v1.transfers.list_async({"transfer_group": group, "limit": 100}))
@@ -101,19 +110,7 @@ class Transfers:
         return await self._calls.once(
             f"transfer-{transfer.id}",
             find=find,
-            make=lambda key: self._stripe.call(
-                lambda v1: v1.transfers.create_async(
-                    {
-                        "amount": transfer.amount_cents,
-                        "currency": transfer.currency,
-                        "destination": account,
-                        "source_transaction": transfer.stripe_charge_id,
-                        "transfer_group": group,
-                        "metadata": {"adiuva_transfer": str(transfer.id)},
-                    },
-                    {"idempotency_key": key},
-                )
-            ),
+            make=lambda key: self._stripe.call(lambda v1: v1.transfers.create_async(params, {"idempotency_key": key})),
         )
 
     async def _reverse(self, transfer: Transfer, reverses: str) -> Object:

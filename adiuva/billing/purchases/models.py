@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Self
 from uuid import UUID
 
-from attrs import frozen
+from attrs import field, frozen
 
 from adiuva.errors import ValidationFailedError
 
@@ -52,6 +52,7 @@ class Purchase:
     stub: bool  # made without Stripe: no money has moved
     paid_at: datetime
     revenue: Revenue
+    fresh: bool = field(default=False, eq=False)  # paid for by this very call
 
 
 @frozen(kw_only=True)

@@ -2,7 +2,7 @@
 
 import asyncio
 from datetime import timedelta
-from typing import Final
+from typing import Final, NoReturn
 from uuid import UUID
 
 import structlog
@@ -30,6 +30,7 @@ log = structlog.get_logger(__name__)
 
 AT_ONCE: Final = 5
 LOOK_AGAIN: Final = timedelta(minutes=5)
+QUIET: Final = timedelta(minutes=5)  # after which no call of Stripe that broke off is under way any more
 
 _ORDER: Final = "adiuva_order"
 _ATTEMPT: Final = "adiuva_attempt"
@@ -140,9 +141,13 @@ class Orders:
 
     async def _charge(self, customer: str, order: Order, offer: Offer) -> None:
         """Charge the card; where it refuses, the next way is a checkout."""
+        call = f"intent-{order.id}-{order.attempt}"
+        if order.amount_cents != offer.price_cents and await self._find_intent(customer, order) is None:
+            await self._give_up(order, call)
+            return
         try:
             intent = await self._calls.once(
-                f"intent-{order.id}-{order.attempt}",
+                call,
                 find=lambda: self._find_intent(customer, order),
                 make=lambda key: self._make_intent(customer, order, offer, key),
             )
@@ -150,7 +155,7 @@ class Orders:
             intent = error.about.get("payment_intent") or {"status": "canceled"}
         except RefusedError as error:
             if error.reason == "amount_too_small":
-                raise CheckoutRequiredError("Stripe takes no payment as small as this.") from error
+                await self._too_small(order, error)
             if error.about.get("param") != "payment_method":
                 raise
             intent = {"status": "canceled"}
@@ -163,6 +168,19 @@ class Orders:
                 await queries.next_attempt(conn, order, "checkout")
         else:
             raise PaymentsUnavailableError("The payment is on its way; try again shortly.", retry_after=5)
+
+    async def _give_up(self, order: Order, call: str) -> None:
+        """Go on with the new price, unless the charge of the old one may still be on its way to Stripe."""
+        async with self._database.acquire() as conn:
+            if not await queries.give_up_attempt(conn, order, call, QUIET):
+                message = "The price has changed while a payment was tried; try again in some minutes."
+                raise PaymentsUnavailableError(message, retry_after=int(QUIET.total_seconds()))
+
+    async def _too_small(self, order: Order, error: RefusedError) -> NoReturn:
+        """Nothing was charged, and a price that is raised later is free to be paid in any way."""
+        async with self._database.acquire() as conn:
+            await queries.next_attempt(conn, order, None)
+        raise CheckoutRequiredError("Stripe takes no payment as small as this.") from error
 
     async def _make_intent(self, customer: str, order: Order, offer: Offer, key: str) -> Object:
         assert order.stripe_payment_method_id is not None
@@ -250,7 +268,7 @@ class Orders:
             )
         except RefusedError as error:
             if error.reason == "amount_too_small":
-                raise CheckoutRequiredError("Stripe takes no payment as small as this.") from error
+                await self._too_small(order, error)
             raise
         async with self._database.acquire() as conn:
             await queries.set_session(conn, order, made["id"])
@@ -260,15 +278,23 @@ class Orders:
         """Whether a checkout is over: then its payment is entered, or the way is free for another one."""
         if session["status"] == "open":
             return False
-        if session["payment_status"] == "paid" and session["payment_intent"]:
-            key = _id(session["payment_intent"])
-            await self.enter(order.id, await self._stripe.call(lambda v1: v1.payment_intents.retrieve_async(key)))
-        elif session["status"] == "complete":
+        intent = await self._payment_of(session)
+        if intent["status"] == "requires_payment_method":  # one that takes days has failed: no other may follow it
+            intent = await self._cancel(intent)
+        if intent["status"] == "succeeded":
+            await self.enter(order.id, intent)
+        elif session["status"] == "complete" and intent["status"] != "canceled":
             raise PaymentsUnavailableError("The payment is on its way; try again shortly.", retry_after=5)
         else:
             async with self._database.acquire() as conn:
                 await queries.next_attempt(conn, order, None)
         return True
+
+    async def _payment_of(self, session: Object) -> Object:
+        if not session["payment_intent"]:
+            return {"status": "none"}
+        key = _id(session["payment_intent"])
+        return await self._stripe.call(lambda v1: v1.payment_intents.retrieve_async(key))
 
     async def _expire(self, session: Object) -> Object:
         key = session["id"]

@@ -146,6 +146,22 @@ async def next_attempt(conn: Connection, order: Order, way: str | None) -> None:
     )
 
 
+async def give_up_attempt(conn: Connection, order: Order, call: str, quiet: timedelta) -> bool:
+    """Close the way of paying that was open, unless ``call`` of Stripe was tried within ``quiet``."""
+    status = await conn.execute(
+        """
+        UPDATE purchases SET attempt = attempt + 1, way = NULL, stripe_payment_method_id = NULL
+        WHERE id = $1 AND attempt = $2 AND state = 'pending'
+            AND NOT EXISTS (SELECT FROM stripe_calls WHERE name = $3 AND tried_at > now() - $4::interval)
+        """,
+        order.id,
+        order.attempt,
+        call,
+        quiet,
+    )
+    return status != "UPDATE 0"
+
+
 async def set_session(conn: Connection, order: Order, stripe_session_id: str) -> None:
     """The checkout of an attempt has been opened."""
     await conn.execute(
@@ -195,6 +211,29 @@ async def claim_stale(conn: Connection, *, limit: int, pause: timedelta) -> list
         pause,
     )
     return [Order(**row) for row in rows]
+
+
+async def set_reading(conn: Connection, order_id: UUID, reading: int) -> bool:
+    """The books now follow this reading of an order's refunds; False where they follow a newer one."""
+    status = await conn.execute("UPDATE purchases SET reading = $2 WHERE id = $1 AND reading < $2", order_id, reading)
+    return status != "UPDATE 0"
+
+
+async def list_payments_with_other_refunds(conn: Connection, told: list[tuple[str | None, str, bool]]) -> list[str]:
+    """Payments of orders whose books have other refunds than these: payment, refund, and whether it counts."""
+    rows = await conn.fetch(
+        """
+        SELECT DISTINCT told.payment_intent
+        FROM unnest($1::text[], $2::text[], $3::boolean[]) AS told (payment_intent, refund, counts)
+        JOIN purchases ON purchases.stripe_payment_intent_id = told.payment_intent
+        WHERE told.counts <> (
+            EXISTS (SELECT FROM revenue_events WHERE stripe_refund_id = told.refund AND kind = 'refund')
+            AND NOT EXISTS (SELECT FROM revenue_events WHERE stripe_refund_id = told.refund AND kind = 'undone')
+        )
+        """,
+        *([list(column) for column in zip(*told, strict=True)] or ([], [], [])),
+    )
+    return [row["payment_intent"] for row in rows]
 
 
 async def list_refunds(conn: Connection, order_id: UUID) -> list[RefundLine]:
@@ -276,25 +315,25 @@ async def order_refund(
     amount: int | None = await conn.fetchval(
         """
         WITH bought AS (
-            SELECT purchases.id, purchases.amount_cents FROM purchases JOIN users ON users.id = purchases.user_id
+            SELECT purchases.id, purchases.amount_cents, purchases.paid_at
+            FROM purchases JOIN users ON users.id = purchases.user_id
             WHERE lower(users.email) = lower($2) AND purchases.plugin_id = $3 AND NOT purchases.stub
-                AND purchases.state = 'paid'
+                AND purchases.state <> 'pending'
             FOR NO KEY UPDATE OF purchases
         ), given AS (
             SELECT
                 bought.id,
+                bought.paid_at,
                 bought.amount_cents + coalesce((
                     SELECT sum(amount_cents) FROM revenue_events WHERE purchase_id = bought.id AND kind <> 'sale'
                 ), 0) - coalesce((
-                    SELECT sum(amount_cents) FROM refunds
-                    WHERE purchase_id = bought.id AND (state = 'due' OR (state = 'done' AND NOT EXISTS (
-                        SELECT FROM revenue_events WHERE stripe_refund_id = refunds.stripe_refund_id
-                    )))
+                    SELECT sum(amount_cents) FROM refunds WHERE purchase_id = bought.id AND state = 'due'
                 ), 0) AS left_cents
             FROM bought
         )
         INSERT INTO refunds (id, purchase_id, amount_cents)
         SELECT $1, id, coalesce($4, left_cents) FROM given WHERE coalesce($4, left_cents) BETWEEN 1 AND left_cents
+        ORDER BY paid_at LIMIT 1
         RETURNING amount_cents
         """,
         refund_id,
@@ -305,14 +344,38 @@ async def order_refund(
     return amount
 
 
+async def order_refund_of_rest(conn: Connection, *, refund_id: UUID, order_id: UUID, most: int) -> bool:
+    """Note that what is left of an order is to be paid back; False where that was noted ``most`` times before."""
+    status = await conn.execute(
+        """
+        INSERT INTO refunds (id, purchase_id, amount_cents)
+        SELECT $1, purchases.id, purchases.amount_cents + coalesce(sum(revenue_events.amount_cents), 0)
+        FROM purchases
+        LEFT JOIN revenue_events ON revenue_events.purchase_id = purchases.id AND revenue_events.kind <> 'sale'
+        WHERE purchases.id = $2
+            AND NOT EXISTS (SELECT FROM refunds WHERE purchase_id = $2 AND state = 'due')
+            AND (SELECT count(*) FROM refunds WHERE purchase_id = $2) < $3
+        GROUP BY purchases.id
+        """,
+        refund_id,
+        order_id,
+        most,
+    )
+    return status != "INSERT 0 0"
+
+
 async def order_refund_of_unavailable(conn: Connection, *, refund_id: UUID, order_id: UUID) -> bool:
-    """Note that an order is to be paid back whose plugin or user has gone meanwhile; False where both are there."""
+    """Note that an order is to be paid back whose plugin or user has gone meanwhile.
+
+    False where both are there, and where it has been noted before.
+    """
     status = await conn.execute(
         """
         INSERT INTO refunds (id, purchase_id, amount_cents)
         SELECT $1, purchases.id, purchases.amount_cents
         FROM purchases LEFT JOIN plugins ON plugins.id = purchases.plugin_id
         WHERE purchases.id = $2 AND (plugins.status IS DISTINCT FROM 'approved' OR purchases.user_id IS NULL)
+            AND NOT EXISTS (SELECT FROM refunds WHERE purchase_id = $2)
         """,
         refund_id,
         order_id,
@@ -337,18 +400,38 @@ async def list_due_refunds(conn: Connection, limit: int) -> list[RefundOrder]:
     return [RefundOrder(**row) for row in rows]
 
 
-async def finish_refund(conn: Connection, refund_id: UUID, *, stripe_refund_id: str | None, fault: str | None) -> None:
-    """Stripe has paid back, or refuses to."""
+async def finish_refund(conn: Connection, refund_id: UUID, stripe_refund_id: str) -> None:
+    """Stripe has paid back."""
+    await conn.execute(
+        "UPDATE refunds SET state = 'done', stripe_refund_id = $2, fault = NULL WHERE id = $1 AND state = 'due'",
+        refund_id,
+        stripe_refund_id,
+    )
+
+
+async def count_failure(conn: Connection, refund_id: UUID, fault: str, *, most: int) -> None:
+    """Stripe refuses: try again later, with growing pauses of at most six hours; after ``most`` tries, no more."""
     await conn.execute(
         """
         UPDATE refunds
-        SET state = CASE WHEN $2::text IS NULL THEN 'refused' ELSE 'done' END, stripe_refund_id = $2, fault = $3
+        SET
+            tries = tries + 1, fault = $2,
+            next_try_at = now() + least(interval '6 hours', interval '10 seconds' * 2 ^ tries),
+            state = CASE WHEN tries + 1 >= $3 THEN 'refused' ELSE state END
         WHERE id = $1 AND state = 'due'
         """,
         refund_id,
-        stripe_refund_id,
         fault,
+        most,
     )
+
+
+async def retry_refused(conn: Connection) -> int:
+    """Try the refunds anew that Stripe has refused for good; gives how many."""
+    status = await conn.execute(
+        "UPDATE refunds SET state = 'due', tries = 0, next_try_at = now() WHERE state = 'refused'"
+    )
+    return int(status.removeprefix("UPDATE "))
 
 
 async def list_unmade_refunds(conn: Connection, limit: int) -> list[UnmadeRefund]:

@@ -5,6 +5,7 @@ from contextlib import suppress
 from uuid import UUID
 
 from aiohttp import web
+from attrs import evolve
 
 from adiuva.billing.flight import SingleFlight
 from adiuva.billing.payouts.transfers import Transfers
@@ -27,6 +28,7 @@ class Purchases:
 
     - ``await buy(buyer, offer)`` before it inserts the installation of a plugin that costs something, and outside
       any transaction of its own: this may call Stripe. Call it again as often as needed: it is paid for once.
+      ``await give_back(purchase)`` where the plugin turns out to have gone, and the purchase is ``fresh``.
     - ``await find(conn, …)`` in any transaction, for the ``revenue`` of an installation that is there.
     - ``on_refunded`` (of `Billing`) takes the installation away once all of the price has been paid back.
     - ``stub``: every answer that names money has ``"stub": true`` then.
@@ -68,6 +70,12 @@ class Purchases:
             return found
         return await self._flight.run((buyer.user_id, offer.plugin_id), lambda: self._buy(orders, buyer, offer))
 
+    async def give_back(self, purchase: Purchase) -> None:
+        """Pay back what has just been paid for, if the plugin or the account has gone meanwhile."""
+        if not purchase.stub:
+            async with self._database.acquire() as conn:
+                await queries.order_refund_of_unavailable(conn, refund_id=new_id(), order_id=purchase.id)
+
     async def find(self, conn: Connection, *, user_id: UUID, plugin_id: str) -> Purchase | None:
         """What a user has paid for a plugin and not got back in full; None where that is nothing."""
         return await queries.find_paid(conn, user_id=user_id, plugin_id=plugin_id, stub=self.stub)
@@ -93,13 +101,13 @@ class Purchases:
                 found = await self.find(conn, user_id=buyer.user_id, plugin_id=offer.plugin_id)
             if found is None:  # refunded at once
                 continue
-            if self._transfers is None or found.revenue.stripe_transfer_id is not None:
-                return found
-            # The buyer need not wait for the author's share; but where Stripe answers, the answer has the transfer.
-            with suppress(UnavailableError):
-                await self._transfers.run_due(found.id)
-            async with self._database.acquire() as conn:
-                return await self.find(conn, user_id=buyer.user_id, plugin_id=offer.plugin_id) or found
+            if self._transfers is not None and found.revenue.stripe_transfer_id is None:
+                # The buyer need not wait for the author's share; but where Stripe answers, the answer has the transfer.
+                with suppress(UnavailableError):
+                    await self._transfers.run_due(found.id)
+                async with self._database.acquire() as conn:
+                    found = await self.find(conn, user_id=buyer.user_id, plugin_id=offer.plugin_id) or found
+            return evolve(found, fresh=True)
 
     async def _buy_stub(self, buyer: Buyer, offer: Offer) -> Purchase:
         async with self._database.acquire() as conn, conn.transaction():
