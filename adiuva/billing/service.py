@@ -132,6 +132,10 @@ def _prepare(following: Following, refunds: Refunds | None, accounts: Accounts) 
         applied |= {
             "checkout.session.async_payment_succeeded": session,
             "payment_intent.succeeded": refunds.prepare_payment,
+            "charge.dispute.created": refunds.prepare_refund,
+            "charge.dispute.funds_withdrawn": refunds.prepare_refund,
+            "charge.dispute.funds_reinstated": refunds.prepare_refund,
+            "charge.dispute.closed": refunds.prepare_refund,
             "charge.refunded": refunds.prepare_refund,
             "charge.refund.updated": refunds.prepare_refund,
             "refund.created": refunds.prepare_refund,

@@ -443,6 +443,43 @@ async def test_a_refund_in_the_dashboard_whose_events_are_lost_is_found_by_askin
     assert stripe.called("GET", "/v1/payment_intents/" + stripe.store.all("payment_intent")[0]["id"]) == asked
 
 
+@pytest.mark.parametrize("refunded", [0, 100])
+@pytest.mark.parametrize("told", [True, False])
+async def test_a_disputed_charge_is_taken_back_and_given_again_once_the_dispute_is_won(
+    client: Client, stripe: StripeDouble, shop: Shop, *, refunded: int, told: bool
+) -> None:
+    await onboarded(shop, stripe)
+    ada = await with_card(client, stripe)
+    await buy(client, ada, shop)
+
+    async def hear() -> None:
+        if told:
+            await stripe.webhooks.deliver()
+        else:
+            stripe.webhooks.pending.clear()
+            await billing_of(client).housekeeper.reconcile()  # type: ignore[union-attr]
+        await tidy(client)
+
+    if refunded:
+        stripe.refund(stripe.store.all("payment_intent")[0]["id"], refunded)
+        await hear()
+    before = await total(shop)
+    dispute = at_stripe.dispute(stripe.store, stripe.store.all("charge")[0])
+    await hear()
+    assert await total(shop) == (0, 0, 0)
+    assert [order["state"] for order in await shop.query("SELECT state FROM purchases")] == ["refunded"]
+    assert sum(transfer["amount"] - transfer["amount_reversed"] for transfer in stripe.store.all("transfer")) == 0
+    at_stripe.close_dispute(stripe.store, dispute, won=False)
+    await hear()
+    assert await total(shop) == (0, 0, 0)
+    at_stripe.close_dispute(stripe.store, dispute, won=True)
+    await hear()
+    assert await total(shop) == before
+    assert [order["state"] for order in await shop.query("SELECT state FROM purchases")] == ["paid"]
+    left = sum(transfer["amount"] - transfer["amount_reversed"] for transfer in stripe.store.all("transfer"))
+    assert left == before[1]
+
+
 async def test_an_older_reading_of_refunds_changes_nothing(client: Client, stripe: StripeDouble, shop: Shop) -> None:
     await onboarded(shop, stripe)
     ada = await with_card(client, stripe)

@@ -1,4 +1,7 @@
-"""Refunds: as Stripe tells of them, each one line of the books and one reversal; and those that an admin orders."""
+"""Refunds: as Stripe tells of them, each one line of the books and one reversal; and those that an admin orders.
+
+A charge that the buyer's bank takes back (a dispute) is to the books a refund that is undone once the dispute is won.
+"""
 
 import asyncio
 from datetime import timedelta
@@ -29,6 +32,7 @@ LOOKED_BACK: Final = timedelta(days=7)
 
 _FINAL: Final = frozenset({"charge_already_refunded", "charge_disputed"})  # no other try changes anything
 _COUNTS: Final = frozenset({"succeeded", "pending", "requires_action"})
+_DISPUTED: Final = frozenset({"needs_response", "under_review", "lost"})  # from the first on, the money is gone
 
 
 class Refunds:
@@ -67,7 +71,7 @@ class Refunds:
         return apply
 
     async def prepare_refund(self, event: Event) -> Apply:
-        """Something about a refund has happened."""
+        """Something about a refund or a dispute has happened."""
         key = event.object.get("payment_intent")
         if not isinstance(key, str):
             return nothing
@@ -84,7 +88,7 @@ class Refunds:
         order_id = order_of(intent)
         if order_id is None:
             return nothing
-        refunds = await self._refunds_of(payment_intent)
+        refunds = await self._refunds_of(payment_intent) + await self._disputes_of(payment_intent)
 
         async def apply(conn: Connection) -> Outcome:
             order = await queries.lock_order(conn, order_id)
@@ -99,13 +103,14 @@ class Refunds:
         return apply
 
     async def reconcile(self) -> None:
-        """Enter the refunds of the last days of which no event has told.
+        """Enter the refunds and disputes of the last days of which no event has told.
 
         Raises:
             PaymentsUnavailableError: Stripe does not answer.
         """
         since = int((now() - LOOKED_BACK).timestamp())
         told = await self._stripe.list(lambda v1: v1.refunds.list_async({"created": {"gte": since}, "limit": 100}))
+        told += await self._stripe.list(lambda v1: v1.disputes.list_async({"created": {"gte": since}, "limit": 100}))
         async with self._database.acquire() as conn:
             lacking = await queries.list_payments_with_other_refunds(
                 conn, [(item["payment_intent"], item["id"], _counts(item)) for item in told]
@@ -166,17 +171,27 @@ class Refunds:
             lambda v1: v1.refunds.list_async({"payment_intent": payment_intent, "limit": 100})
         )
 
+    async def _disputes_of(self, payment_intent: str) -> list[Object]:
+        return await self._stripe.list(
+            lambda v1: v1.disputes.list_async({"payment_intent": payment_intent, "limit": 100})
+        )
+
     async def _enter(self, conn: Connection, order: Order, gross: int, refunds: list[Object]) -> None:
         lines = await queries.list_refunds(conn, order.id)
-        known = {(line.stripe_refund_id, line.kind) for line in lines}
+        entered = {line.stripe_refund_id: -line.amount_cents for line in lines if line.kind == "refund"}
+        undone = {line.stripe_refund_id for line in lines if line.kind == "undone"}
         back = -sum(line.amount_cents for line in lines)
         for refund in sorted(refunds, key=lambda item: (item["created"], item["id"])):
-            key, amount, counts = refund["id"], int(refund["amount"]), _counts(refund)
-            if counts and (key, "refund") not in known:
+            key, counts = refund["id"], _counts(refund)
+            if counts and key not in entered:
+                amount = min(int(refund["amount"]), gross - back)  # a bank may dispute what was refunded in part
+                if not amount:
+                    continue
                 shares = shares_of_refund(amount, gross_cents=gross, refunded_cents=back)
                 await self._take_back(conn, order.id, key, shares)
                 back += amount
-            elif not counts and (key, "refund") in known and (key, "undone") not in known:
+            elif not counts and key in entered and key not in undone:
+                amount = entered[key]
                 back -= amount
                 shares = shares_of_refund(amount, gross_cents=gross, refunded_cents=back)
                 await self._undo(conn, order.id, key, shares)
@@ -209,4 +224,4 @@ class Refunds:
 
 def _counts(refund: Object) -> bool:
     """Whether the money has gone back, or is on its way."""
-    return refund["status"] in _COUNTS
+    return refund["status"] in (_DISPUTED if refund["object"] == "dispute" else _COUNTS)

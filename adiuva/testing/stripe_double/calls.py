@@ -87,6 +87,7 @@ CALLS: Final[list[tuple[str, re.Pattern[str], Call]]] = [
         ("GET", "/v1/charges/:id", _get("charge")),
         ("POST", "/v1/refunds", paying.create_refund),
         ("GET", "/v1/refunds", _list("refund", "payment_intent", "charge")),
+        ("GET", "/v1/disputes", _list("dispute", "payment_intent", "charge")),
         ("POST", "/v1/accounts", connecting.create_account),
         ("GET", "/v1/accounts", _list("account")),
         ("GET", "/v1/accounts/:id", connecting.retrieve_account),

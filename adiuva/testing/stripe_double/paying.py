@@ -77,6 +77,8 @@ def create_refund(store: Store, params: Object) -> Object:
     only(params, "payment_intent", "charge", "amount", "reason", "metadata")
     intent = store.get("payment_intent", params.get("payment_intent", ""))
     charge = store.get("charge", intent["latest_charge"] or "")
+    if charge["disputed"]:
+        raise ApiError(400, "charge_disputed", "The charge is disputed: it cannot be refunded.", saved=True)
     left = charge["amount"] - charge["amount_refunded"]
     amount = whole(params, "amount") if "amount" in params else left
     if not 0 < amount <= left:
@@ -108,6 +110,33 @@ def fail_refund(store: Store, refund: Object) -> Object:
     refund["status"] = "failed"
     store.tell("refund.failed", refund)
     return refund
+
+
+def dispute(store: Store, charge: Object) -> Object:
+    """The buyer's bank takes a charge back: the money leaves the platform's balance at once."""
+    found = store.add(
+        "du",
+        "dispute",
+        amount=charge["amount"],
+        currency=charge["currency"],
+        charge=charge["id"],
+        payment_intent=charge["payment_intent"],
+        status="needs_response",
+        reason="fraudulent",
+    )
+    charge["disputed"] = True
+    store.tell("charge.dispute.created", found)
+    store.tell("charge.dispute.funds_withdrawn", found)
+    return found
+
+
+def close_dispute(store: Store, dispute: Object, *, won: bool) -> Object:
+    """The bank has decided; won, the money is back on the platform's balance."""
+    dispute["status"] = "won" if won else "lost"
+    store.tell("charge.dispute.closed", dispute)
+    if won:
+        store.tell("charge.dispute.funds_reinstated", dispute)
+    return dispute
 
 
 def pay_session(store: Store, session: Object, card: str) -> None:
@@ -157,6 +186,7 @@ def _charge(store: Store, intent: Object) -> None:
         amount=intent["amount"],
         amount_refunded=0,
         refunded=False,
+        disputed=False,
         currency=intent["currency"],
         customer=intent["customer"],
         payment_intent=intent["id"],
