@@ -11,7 +11,7 @@ import structlog
 from attrs import define, field
 
 from adiuva.embedded import EmbeddedPostgres, keep_running
-from adiuva.errors import AdiuvaError, OverloadedError, UnavailableError
+from adiuva.errors import AdiuvaError, InvalidTokenError, OverloadedError, UnavailableError
 from adiuva.settings import Settings
 
 if TYPE_CHECKING:
@@ -104,6 +104,13 @@ class Acquired:
             log.info("a connection was lost on its way back", error=type(fault).__name__)
         if lost:
             raise UnavailableError(retry_after=1) from error
+        if isinstance(error, asyncpg.ForeignKeyViolationError) and _is_of_user(error):
+            raise InvalidTokenError from error
+
+
+def _is_of_user(error: asyncpg.ForeignKeyViolationError) -> bool:
+    """Whether a row could not be written for its user, whose account has gone while the request was under way."""
+    return str(error.constraint_name).endswith(("_user_id_fkey", "_author_id_fkey"))
 
 
 def _is_lost(connection: "PoolConnectionProxy[asyncpg.Record]") -> bool:

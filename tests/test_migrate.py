@@ -110,7 +110,8 @@ async def test_foreign_keys_are_indexed(database_url: str) -> None:
             """
             SELECT conname FROM pg_constraint c
             WHERE contype = 'f' AND NOT EXISTS (
-                SELECT FROM pg_index i WHERE i.indrelid = c.conrelid AND i.indkey[0] = c.conkey[1]
+                SELECT FROM pg_index i
+                WHERE i.indrelid = c.conrelid AND i.indkey[0] = c.conkey[1] AND i.indpred IS NULL
             )
             """
         )

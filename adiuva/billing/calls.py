@@ -1,6 +1,8 @@
 """Calls of Stripe that make something: once, whatever is repeated, lost or crashed."""
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Final
 
 import structlog
 
@@ -9,6 +11,9 @@ from adiuva.billing.stripe import Object, RefusedError, UncertainError
 from adiuva.database import Database
 
 log = structlog.get_logger(__name__)
+
+QUIET: Final = timedelta(minutes=5)
+"""After which no call of Stripe that broke off is under way any more."""
 
 Find = Callable[[], Awaitable[Object | None]]
 """Looks for the thing at Stripe, by what was given to it when it was made: a list, which knows all there is."""

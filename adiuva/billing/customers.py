@@ -7,7 +7,7 @@ from uuid import UUID
 import structlog
 
 from adiuva.billing import queries
-from adiuva.billing.calls import Calls
+from adiuva.billing.calls import QUIET, Calls
 from adiuva.billing.models import Customer
 from adiuva.billing.stripe import MissingError, Object, Stripe
 from adiuva.clock import new_id
@@ -73,7 +73,7 @@ class Customers:
     async def clear(self) -> None:
         """Delete at Stripe the customers whose accounts are gone: that ends their subscriptions."""
         async with self._database.acquire() as conn:
-            gone = await queries.list_customers_without_user(conn, AT_ONCE)
+            gone = await queries.list_customers_without_user(conn, AT_ONCE, being_made=QUIET)
         for customer in gone:
             try:
                 await self._delete(customer)

@@ -3,22 +3,25 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from datetime import timedelta
 from typing import Final
 
 import structlog
 
+from adiuva.billing import queries
 from adiuva.billing.customers import Customers
-from adiuva.billing.events.inbox import Inbox
 from adiuva.billing.payouts.accounts import Accounts
 from adiuva.billing.payouts.transfers import Transfers
 from adiuva.billing.purchases.orders import Orders
 from adiuva.billing.purchases.refunds import Refunds
 from adiuva.billing.subscriptions.following import Following
+from adiuva.database import Database
 
 log = structlog.get_logger(__name__)
 
 ROUND_SECONDS: Final = 5.0
-RECONCILE_SECONDS: Final = 900.0
+RECONCILE_PAUSE: Final = timedelta(minutes=15)
+LOOK_SECONDS: Final = 60.0  # after which it is seen whether that has passed
 
 
 class Housekeeper:
@@ -27,9 +30,9 @@ class Housekeeper:
     def __init__(
         self,
         *,
+        database: Database,
         customers: Customers,
         following: Following,
-        inbox: Inbox,
         orders: Orders,
         refunds: Refunds,
         transfers: Transfers,
@@ -37,9 +40,9 @@ class Housekeeper:
         soon: asyncio.Event,
     ) -> None:
         """``soon`` calls for the next round at once."""
+        self._database = database
         self._customers = customers
         self._following = following
-        self._inbox = inbox
         self._orders = orders
         self._refunds = refunds
         self._transfers = transfers
@@ -73,7 +76,6 @@ class Housekeeper:
         await _try(self._following.reconcile)
         await _try(self._refunds.reconcile)
         await _try(self._accounts.refresh)
-        await _try(self._inbox.prune)
 
     async def _tidy_now_and_then(self) -> None:
         while True:
@@ -84,10 +86,16 @@ class Housekeeper:
                     await self._soon.wait()
 
     async def _reconcile_now_and_then(self) -> None:
-        """Beside the rounds, since it asks Stripe about every customer, one after another."""
+        """Beside the rounds, since it asks Stripe about every customer, one after another; one server for all."""
         while True:
+            await _try(self._reconcile_if_due)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _reconcile_if_due(self) -> None:
+        async with self._database.acquire() as conn:
+            due = await queries.begin_round(conn, "reconcile", RECONCILE_PAUSE)
+        if due:
             await self.reconcile()
-            await asyncio.sleep(RECONCILE_SECONDS)
 
 
 async def _all(run_due: Callable[[], Awaitable[int]]) -> None:

@@ -1,5 +1,6 @@
 """The SQL that all of billing shares: calls of Stripe, and users as its customers."""
 
+from datetime import timedelta
 from uuid import UUID
 
 from asyncpg import Record
@@ -26,6 +27,21 @@ async def use_up_key(conn: Connection, name: str, key_number: int) -> None:
     """The next try is made with another idempotency key; several that say so of the same key change it once."""
     await conn.execute(
         "UPDATE stripe_calls SET key_number = key_number + 1 WHERE name = $1 AND key_number = $2", name, key_number
+    )
+
+
+async def begin_round(conn: Connection, name: str, pause: timedelta) -> bool:
+    """Claim the next round of something that one server does for all; False within ``pause`` of the last one."""
+    return bool(
+        await conn.fetchval(
+            """
+            INSERT INTO stripe_rounds (name, begun_at) VALUES ($1, now())
+            ON CONFLICT (name) DO UPDATE SET begun_at = now() WHERE stripe_rounds.begun_at <= now() - $2::interval
+            RETURNING true
+            """,
+            name,
+            pause,
+        )
     )
 
 
@@ -82,14 +98,18 @@ async def forget_customer(conn: Connection, user_id: UUID, gone: str) -> None:
     await conn.execute("DELETE FROM stripe_customers WHERE user_id = $1 AND stripe_customer_id = $2", user_id, gone)
 
 
-async def list_customers_without_user(conn: Connection, limit: int) -> list[Customer]:
-    """Customers whose account is gone, and who have to go too."""
+async def list_customers_without_user(conn: Connection, limit: int, *, being_made: timedelta) -> list[Customer]:
+    """Customers whose account is gone, and who have to go too; not yet those who may just be made at Stripe."""
     rows = await conn.fetch(
         """
         SELECT id, user_id, email, stripe_customer_id FROM stripe_customers
-        WHERE user_id IS NULL ORDER BY read_at NULLS FIRST LIMIT $1
+        WHERE user_id IS NULL AND (stripe_customer_id IS NOT NULL OR NOT EXISTS (
+            SELECT FROM stripe_calls WHERE name = 'customer-' || stripe_customers.id AND tried_at > now() - $2::interval
+        ))
+        ORDER BY read_at NULLS FIRST LIMIT $1
         """,
         limit,
+        being_made,
     )
     return [Customer(**row) for row in rows]
 

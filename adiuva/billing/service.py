@@ -64,9 +64,9 @@ class Billing:
         self.housekeeper = None
         if customers and orders and transfers and refunds:
             self.housekeeper = Housekeeper(
+                database=database,
                 customers=customers,
                 following=self.following,
-                inbox=self.inbox,
                 orders=orders,
                 refunds=refunds,
                 transfers=transfers,

@@ -164,6 +164,8 @@ def _fault(error: "StripeError") -> PaymentsUnavailableError:
         return NotNowError(retry_after=2)
     about = error.json_body.get("error", {}) if isinstance(error.json_body, dict) else {}
     reason = error.code or str(about.get("type") or status)
+    if about.get("code") == "account_invalid":  # a connected account that has left the platform
+        return MissingError(reason, about)
     if isinstance(error, AuthenticationError | PermissionError):
         log.error("Stripe does not take STRIPE_SECRET_KEY", status=status, reason=reason)
         return NotNowError()

@@ -72,7 +72,7 @@ async def list_plugins(request: web.Request) -> web.Response:
             conn,
             user_id=principal.user_id,
             category=search.category,
-            words=search.q.split(),
+            words=tuple(dict.fromkeys(search.q.split())),
             sort=search.sort,
             page=page,
         )

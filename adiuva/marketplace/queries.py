@@ -7,11 +7,9 @@ each other.
 from collections.abc import Sequence
 from uuid import UUID
 
-import asyncpg
 from asyncpg import Record
 
 from adiuva.database import Connection
-from adiuva.errors import InvalidTokenError
 from adiuva.marketplace.models import Held, Known, Plugin, Rating, Sort
 from adiuva.web.paging import Page
 
@@ -28,8 +26,8 @@ async def list_approved(
                 rating_sum::float8 / nullif(rating_count, 0) AS avg_rating
             FROM plugins
             WHERE status = 'approved' AND ($2::text IS NULL OR category = $2) AND NOT EXISTS (
-                SELECT FROM unnest($3::text[]) AS word
-                WHERE strpos(lower(id || ' ' || name || ' ' || description), lower(word)) = 0
+                SELECT FROM lower(id || ' ' || name || ' ' || description) AS text, unnest($3::text[]) AS word
+                WHERE strpos(text, lower(word)) = 0
             )
         ), shown AS (
             SELECT id, row_number() OVER (
@@ -168,18 +166,15 @@ async def insert_installation(
     Raises:
         InvalidTokenError: the user's account is gone.
     """
-    try:
-        await conn.execute(
-            """
-            INSERT INTO plugin_installations (user_id, plugin_id, accepted_permissions) VALUES ($1, $2, $3::text[])
-            ON CONFLICT DO NOTHING
-            """,
-            user_id,
-            plugin_id,
-            accepted,
-        )
-    except asyncpg.ForeignKeyViolationError as error:
-        raise account_gone(error, "plugin_installations_user_id_fkey") from error
+    await conn.execute(
+        """
+        INSERT INTO plugin_installations (user_id, plugin_id, accepted_permissions) VALUES ($1, $2, $3::text[])
+        ON CONFLICT DO NOTHING
+        """,
+        user_id,
+        plugin_id,
+        accepted,
+    )
 
 
 async def find_installation(conn: Connection, *, user_id: UUID, plugin_id: str) -> Record | None:
@@ -302,6 +297,6 @@ def plugin_of(row: Record) -> Plugin:
     )
 
 
-def account_gone(error: asyncpg.ForeignKeyViolationError, constraint: str) -> Exception:
-    """What it means that a row could not be written for its user; any other violation as it is."""
-    return InvalidTokenError() if error.constraint_name == constraint else error
+async def lock_user(conn: Connection, user_id: UUID) -> None:
+    """Wait for whoever changes something of a user that has to be counted, and keep others from it."""
+    await conn.execute("SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE", user_id)

@@ -63,6 +63,7 @@ class Marketplace:
         """
 
         async def work(conn: Connection) -> Plugin:
+            await queries.lock_user(conn, principal.user_id)  # or two at once would both be the last that may wait
             check(submission, await queries.list_known(conn, author_id=principal.user_id))
             is_new = await submission_queries.insert_plugin(conn, submission, principal.user_id)
             plugin = await held(conn, submission.id)

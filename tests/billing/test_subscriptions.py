@@ -1,17 +1,20 @@
 """Tiers that are paid for, from the checkout to the end."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import attrs
 import pytest
 
 from adiuva.app import API
 from adiuva.auth.queries import set_tier
+from adiuva.billing import queries
 from adiuva.database import Database
+from adiuva.errors import UnavailableError
 from adiuva.settings import Settings
 from adiuva.testing.stripe_double import StripeDouble
 from adiuva.testing.stripe_double import subscribing as at_stripe
+from adiuva.web.keys import DATABASE
 from tests.billing.conftest import Client, Start, User, billing_of
 
 DEFAULT = {"tier": "free", "status": "active", "current_period_end": None, "cancel_at_period_end": False}
@@ -287,6 +290,32 @@ async def test_reconciling_repairs_what_no_event_has_told(client: Client, stripe
     assert await billing_of(client).following.reconcile() == 1
     assert (await ada.tier(), await grace.tier()) == ("free", "power")
     assert await billing_of(client).following.reconcile() == 0
+
+
+async def test_reconciling_goes_on_after_a_customer_that_could_not_be_read(
+    client: Client, stripe: StripeDouble
+) -> None:
+    """BI8, with Stripe busy for a moment; while it is away nobody goes through all of them."""
+    users = [await User.register(client, f"user{number}@example.com") for number in range(5)]
+    customers = [await user.subscribe(stripe, "pro") for user in users]
+    for customer in customers:
+        at_stripe.change_price(stripe.store, stripe.subscription(customer), "price_team_monthly")
+    stripe.webhooks.pending.clear()
+    stripe.fail(r"/v1/subscriptions", method="GET", kind="refuse", times=2)
+    assert await billing_of(client).following.reconcile() == 3
+    assert sorted([await user.tier() for user in users]) == ["pro", "pro", *["team"] * 3]
+    stripe.fail(r"/v1/subscriptions", method="GET", kind="refuse", times=100)
+    with pytest.raises(UnavailableError):
+        await billing_of(client).following.reconcile()
+
+
+async def test_one_server_of_several_goes_through_all_customers(client: Client) -> None:
+    assert client.app is not None
+    async with client.app[DATABASE].acquire() as conn:
+        begun = [await queries.begin_round(conn, "a round", timedelta(minutes=15)) for _ in range(3)]
+        await conn.execute("UPDATE stripe_rounds SET begun_at = now() - interval '16 minutes'")
+        begun += [await queries.begin_round(conn, "a round", timedelta(minutes=15)) for _ in range(2)]
+    assert begun == [True, False, False, True, False]
 
 
 async def test_the_default_tier_is_not_sold_and_is_what_a_cancelled_subscription_leaves(

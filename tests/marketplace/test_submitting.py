@@ -157,6 +157,14 @@ async def test_of_parallel_submissions_one_counts(place: Place, author: Person) 
     assert await place.value("SELECT version FROM plugin_versions WHERE status = 'pending_review'") == "1.8.0"
 
 
+async def test_of_parallel_submissions_no_more_wait_than_may(place: Place, author: Person) -> None:
+    for number in range(45):
+        await author.done("POST", "/plugins", {**GARDEN, "id": f"garden-{number}"})
+    more = (author.post("/plugins", {**GARDEN, "id": f"other-{number}"}) for number in range(20))
+    assert sorted(status for status, _ in await asyncio.gather(*more)) == [201] * 5 + [409] * 15
+    assert await place.value("SELECT count(*) FROM plugin_versions WHERE status = 'pending_review'") == 50
+
+
 async def test_an_author_has_only_so_many_plugins_waiting(author: Person, user: Person) -> None:
     for number in range(50):
         await author.done("POST", "/plugins", {**GARDEN, "id": f"garden-{number}"})

@@ -32,6 +32,7 @@ FIRST_ROUND: Final = timedelta(seconds=5)
 OUTAGE_PAUSE: Final = timedelta(seconds=5)
 WAIT_SECONDS: Final = 1.0  # that an acknowledgement waits for the event to be applied
 KEPT: Final = timedelta(days=90)
+PRUNE_SECONDS: Final = 3600.0
 
 
 class NoSecretError(UnavailableError):
@@ -120,7 +121,7 @@ class Inbox:
         return len(due)
 
     async def prune(self) -> None:
-        """Forget events that were applied long ago."""
+        """Forget events of long ago, but for those that wait for something."""
         async with self._database.acquire() as conn:
             await queries.prune(conn, now() - KEPT)
 
@@ -154,9 +155,14 @@ class Inbox:
         log.error("an event cannot be applied", event_id=event_id, fault=fault, state=state)
 
     async def _loop(self) -> None:
+        loop = asyncio.get_running_loop()
+        prune_at = loop.time()
         while True:
             try:
                 tried = await self.apply_due()
+                if loop.time() >= prune_at:
+                    await self.prune()
+                    prune_at = loop.time() + PRUNE_SECONDS
             except Exception as error:  # noqa: BLE001 - the next round may go well
                 log.warning("events are put off", error=type(error).__name__)
                 tried = 0

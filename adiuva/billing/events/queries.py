@@ -130,5 +130,6 @@ async def list_unfinished(conn: Connection, limit: int) -> list[EventLine]:
 
 
 async def prune(conn: Connection, before: datetime) -> None:
-    """Forget what was finished long ago: Stripe does not send it again."""
+    """Forget what was finished long ago, which Stripe does not send again, or was never of a customer known here."""
     await conn.execute("DELETE FROM stripe_events WHERE state IN ('applied', 'ignored') AND finished_at < $1", before)
+    await conn.execute("DELETE FROM stripe_events WHERE state = 'unknown_customer' AND received_at < $1", before)

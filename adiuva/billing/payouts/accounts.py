@@ -82,6 +82,8 @@ class Accounts:
                 await self._sync(key)
             except RefusedError as error:
                 log.warning("an author's account cannot be read at Stripe", account=key, reason=error.reason)
+                async with self._database.acquire() as conn:
+                    await queries.put_off_account(conn, key)
 
     async def _connect(self, stripe: Stripe, user_id: UUID, email: str) -> Connection:
         async with self._database.acquire() as conn:

@@ -63,6 +63,11 @@ async def list_waiting_accounts(conn: Connection, limit: int) -> list[str]:
     return [row["stripe_account_id"] for row in rows]
 
 
+async def put_off_account(conn: Connection, stripe_account_id: str) -> None:
+    """It could not be read: others come first."""
+    await conn.execute("UPDATE payout_accounts SET updated_at = now() WHERE stripe_account_id = $1", stripe_account_id)
+
+
 async def owns_plugins(conn: Connection, user_id: UUID) -> bool:
     """Whether a user is a plugin's author."""
     found: bool = await conn.fetchval("SELECT EXISTS (SELECT FROM plugins WHERE author_id = $1)", user_id)
@@ -84,9 +89,11 @@ async def insert_transfer(conn: Connection, *, row_id: UUID, event_id: UUID) -> 
     """
     await conn.execute(
         """
-        INSERT INTO transfers (id, revenue_event_id, purchase_id, developer_id, kind, amount_cents, state)
+        INSERT INTO transfers (
+            id, revenue_event_id, purchase_id, developer_id, payout_account_id, kind, amount_cents, state
+        )
         SELECT
-            $1, revenue_events.id, purchase_id, developer_id, 'transfer', developer_share_cents,
+            $1, revenue_events.id, purchase_id, developer_id, payout_accounts.id, 'transfer', developer_share_cents,
             CASE WHEN payout_accounts.state = 'active' THEN 'due' ELSE 'held' END
         FROM revenue_events
         LEFT JOIN payout_accounts ON payout_accounts.user_id = revenue_events.developer_id
@@ -197,10 +204,11 @@ async def release_held(conn: Connection) -> None:
     """What waited for an account that takes it now is due."""
     await conn.execute(
         """
-        UPDATE transfers SET state = 'due', next_try_at = now()
+        UPDATE transfers SET state = 'due', next_try_at = now(), payout_account_id = payout_accounts.id
         FROM payout_accounts
-        WHERE transfers.state = 'held' AND payout_accounts.user_id = transfers.developer_id
-            AND payout_accounts.state = 'active'
+        WHERE transfers.state = 'held' AND payout_accounts.state = 'active' AND (
+            payout_accounts.user_id = transfers.developer_id OR payout_accounts.id = transfers.payout_account_id
+        )
         """
     )
 
@@ -251,7 +259,7 @@ async def find_claimed(conn: Connection, transfer_id: UUID) -> Transfer | None:
         FROM transfers
         JOIN purchases ON purchases.id = transfers.purchase_id
         JOIN revenue_events ON revenue_events.id = transfers.revenue_event_id
-        LEFT JOIN payout_accounts ON payout_accounts.user_id = transfers.developer_id
+        LEFT JOIN payout_accounts ON payout_accounts.id = transfers.payout_account_id
         LEFT JOIN transfers AS sent ON sent.id = transfers.reverses
         WHERE transfers.id = $1 AND transfers.state = 'due'
         """,

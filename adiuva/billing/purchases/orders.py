@@ -7,7 +7,7 @@ from uuid import UUID
 
 import structlog
 
-from adiuva.billing.calls import Calls
+from adiuva.billing.calls import QUIET, Calls
 from adiuva.billing.customers import Customers
 from adiuva.billing.pages import Pages
 from adiuva.billing.payouts.transfers import note_sale
@@ -30,7 +30,6 @@ log = structlog.get_logger(__name__)
 
 AT_ONCE: Final = 5
 LOOK_AGAIN: Final = timedelta(minutes=5)
-QUIET: Final = timedelta(minutes=5)  # after which no call of Stripe that broke off is under way any more
 
 _ORDER: Final = "adiuva_order"
 _ATTEMPT: Final = "adiuva_attempt"

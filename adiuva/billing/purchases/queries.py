@@ -45,7 +45,7 @@ async def insert_stub(conn: Connection, *, purchase_id: UUID, buyer: Buyer, offe
     status = await conn.execute(
         """
         INSERT INTO purchases (id, user_id, plugin_id, developer_id, amount_cents, currency, stub, state, paid_at)
-        VALUES ($1, $2, $3, $4, $5, $6, true, 'paid', now())
+        VALUES ($1, $2, $3, (SELECT id FROM users WHERE id = $4 FOR KEY SHARE), $5, $6, true, 'paid', now())
         ON CONFLICT (user_id, plugin_id, stub) WHERE state IN ('pending', 'paid') DO NOTHING
         """,
         purchase_id,
@@ -63,7 +63,7 @@ async def insert_order(conn: Connection, *, order_id: UUID, buyer: Buyer, offer:
     await conn.execute(
         """
         INSERT INTO purchases (id, user_id, plugin_id, developer_id, amount_cents, currency, stub)
-        VALUES ($1, $2, $3, $4, $5, $6, false)
+        VALUES ($1, $2, $3, (SELECT id FROM users WHERE id = $4 FOR KEY SHARE), $5, $6, false)
         ON CONFLICT (user_id, plugin_id, stub) WHERE state IN ('pending', 'paid') DO NOTHING
         """,
         order_id,

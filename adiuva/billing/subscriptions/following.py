@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 import attrs
@@ -18,7 +19,8 @@ from adiuva.database import Connection, Database
 
 log = structlog.get_logger(__name__)
 
-_PAGE = 100
+MOST_IN_A_ROW: Final = 3
+_PAGE: Final = 100
 
 
 @attrs.frozen(kw_only=True)
@@ -63,7 +65,7 @@ class Following:
             await self._link(conn, event, customer)
             locked = await queries.lock_customer(conn, customer)
             if locked is None:
-                return "unknown_customer"
+                return "ignored" if await self._is_deleted(conn, event) else "unknown_customer"
             if locked.user_id is None:
                 return "ignored"
             if reading is None or reading.subscription is None:
@@ -98,10 +100,10 @@ class Following:
         """Ask Stripe for everybody's subscription; gives how many rows were not as Stripe has them.
 
         Raises:
-            PaymentsUnavailableError: Stripe does not answer.
+            PaymentsUnavailableError: Stripe does not answer, several times in a row.
         """
         after: UUID | None = None
-        count = 0
+        count = failed = 0
         while True:
             async with self._database.acquire() as conn:
                 page = await shared.list_customers(conn, after=after, limit=_PAGE)
@@ -117,6 +119,13 @@ class Following:
                         "a customer cannot be read at Stripe", user_id=str(customer.user_id), reason=error.reason
                     )
                     continue
+                except PaymentsUnavailableError as error:
+                    failed += 1
+                    if failed == MOST_IN_A_ROW:
+                        raise
+                    log.info("a customer was not read", user_id=str(customer.user_id), error=type(error).__name__)
+                    continue
+                failed = 0
                 if _state(before) != _state(now):
                     count += 1
                     await (repaired or _log_repair)(customer.user_id)
@@ -134,6 +143,10 @@ class Following:
             lambda v1: v1.subscriptions.list_async({"customer": stripe_customer_id, "status": "all", "limit": 100})
         )
         return Reading(number=number, subscription=current(found))
+
+    async def _is_deleted(self, conn: Connection, event: Event) -> bool:
+        """Whether it is of an account that is gone, and of which nothing is to be kept."""
+        return event.user_id is not None and await shared.find_email(conn, event.user_id) is None
 
     async def _link(self, conn: Connection, event: Event, stripe_customer_id: str) -> None:
         """A customer that we have not made is known by the user that its object names."""

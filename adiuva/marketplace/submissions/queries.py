@@ -2,12 +2,10 @@
 
 from uuid import UUID
 
-import asyncpg
 from asyncpg import Record
 
 from adiuva.database import Connection
 from adiuva.marketplace.models import Package, Review, Submission, Version
-from adiuva.marketplace.queries import account_gone
 from adiuva.web.paging import Page
 
 
@@ -17,24 +15,21 @@ async def insert_plugin(conn: Connection, submission: Submission, author_id: UUI
     Raises:
         InvalidTokenError: the author's account is gone.
     """
-    try:
-        status = await conn.execute(
-            """
-            INSERT INTO plugins (id, author_id, name, description, version, category, price_cents, permissions)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-            ON CONFLICT (id) DO NOTHING
-            """,
-            submission.id,
-            author_id,
-            submission.name,
-            submission.description,
-            submission.version,
-            submission.category,
-            submission.price_cents,
-            submission.permissions,
-        )
-    except asyncpg.ForeignKeyViolationError as error:
-        raise account_gone(error, "plugins_author_id_fkey") from error
+    status = await conn.execute(
+        """
+        INSERT INTO plugins (id, author_id, name, description, version, category, price_cents, permissions)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+        ON CONFLICT (id) DO NOTHING
+        """,
+        submission.id,
+        author_id,
+        submission.name,
+        submission.description,
+        submission.version,
+        submission.category,
+        submission.price_cents,
+        submission.permissions,
+    )
     return status != "INSERT 0 0"
 
 

@@ -18,13 +18,23 @@ def create_account(store: Store, params: Object) -> Object:
         capabilities=dict.fromkeys(wanted, "inactive"),
         details_submitted=False,
         payouts_enabled=False,
+        _left=False,
     )
 
 
 def retrieve_account(store: Store, params: Object, key: str) -> Object:
     """``GET /v1/accounts/:id``."""
     only(params, "expand")
-    return store.get("account", key)
+    account = store.get("account", key)
+    if account["_left"]:
+        raise ApiError(403, "account_invalid", f"The provided key does not have access to account '{key}'.")
+    return account
+
+
+def leave(store: Store, account: Object) -> None:
+    """The author disconnects the account from the platform."""
+    account["_left"] = True
+    store.tell("account.application.deauthorized", account)
 
 
 def create_account_link(store: Store, params: Object) -> Object:
