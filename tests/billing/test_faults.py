@@ -18,6 +18,7 @@ from adiuva.clock import new_id
 from adiuva.database import Database
 from adiuva.errors import CheckoutRequiredError, UnavailableError
 from adiuva.settings import Settings
+from adiuva.testing.limits import NO_RATE_LIMITS
 from adiuva.testing.serving import Served
 from adiuva.testing.stripe_double import StripeDouble
 from adiuva.testing.stripe_double import subscribing as at_stripe
@@ -282,6 +283,7 @@ async def test_a_server_killed_while_it_asks_stripe_applies_the_event_after_its_
         "STRIPE_SECRET_KEY": stripe.api_key,
         "STRIPE_WEBHOOK_SECRET": stripe.webhook_secret,
         "STRIPE_API_BASE": stripe.base_url,
+        **NO_RATE_LIMITS,
     }
     served = await asyncio.to_thread(serve, **environ)
     body = {"email": "ada@example.com", "password": "correct horse battery"}
