@@ -1,6 +1,7 @@
 """Plugins that are bought: charges, the books, transfers, refunds."""
 
 import asyncio
+from contextlib import suppress
 from uuid import UUID
 
 import attrs
@@ -9,7 +10,7 @@ import pytest
 from adiuva.billing.purchases import queries
 from adiuva.billing.purchases.models import Offer, Period, Purchase
 from adiuva.clock import new_id, now
-from adiuva.database import Database
+from adiuva.database import Connection, Database
 from adiuva.errors import CheckoutRequiredError, UnavailableError, ValidationFailedError
 from adiuva.settings import Settings
 from adiuva.testing.stripe_double import StripeDouble
@@ -203,6 +204,40 @@ async def test_a_charge_that_has_begun_stands_though_the_price_changes(
         await buy(client, ada, priced(shop, 900))
     assert (await buy(client, ada, priced(shop, 100))).revenue.amount_cents == 900
     assert [charge["amount"] for charge in stripe.store.all("charge")] == [900]
+
+
+async def test_a_charge_that_is_about_to_begin_is_not_made_beside_one_of_the_new_price(
+    client: Client, start: Start, paid: Settings, stripe: StripeDouble, shop: Shop
+) -> None:
+    ada = await with_card(client, stripe)
+    there = await start(paid)
+    async with shop.database.acquire() as conn:
+        async with conn.transaction():
+            await conn.execute("LOCK TABLE stripe_calls IN EXCLUSIVE MODE")  # it can be read, but nothing noted
+            old = asyncio.create_task(buy(client, ada, shop))
+            while not await conn.fetchval("SELECT true FROM purchases WHERE way = 'card'"):
+                await asyncio.sleep(0.05)
+            await waiting(conn, 1)
+            new = asyncio.create_task(buy(there, ada, priced(shop, 100)))
+            await waiting(conn, 2)
+        await asyncio.gather(old, new, return_exceptions=True)
+    with suppress(UnavailableError):
+        await buy(client, ada, priced(shop, 100))
+    [charge] = stripe.store.all("charge")
+    [line] = await shop.query("SELECT amount_cents FROM revenue_events")
+    assert charge["amount"] == line["amount_cents"]
+
+
+async def waiting(conn: Connection, count: int) -> None:
+    """Until so many wait for the table of calls."""
+    async with asyncio.timeout(20):
+        while (
+            await conn.fetchval(
+                "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'stripe_calls'::regclass"
+            )
+            < count
+        ):
+            await asyncio.sleep(0.05)
 
 
 @pytest.mark.parametrize("card", [True, False])

@@ -16,6 +16,7 @@ from adiuva.billing.purchases.models import Buyer, Offer, Order
 from adiuva.billing.shares import shares_of
 from adiuva.billing.stripe import (
     CardRefusedError,
+    NotNowError,
     Object,
     PaymentsUnavailableError,
     RefusedError,
@@ -170,7 +171,8 @@ class Orders:
 
     async def _give_up(self, order: Order, call: str) -> None:
         """Go on with the new price, unless the charge of the old one may still be on its way to Stripe."""
-        async with self._database.acquire() as conn:
+        async with self._database.acquire() as conn, conn.transaction():
+            await queries.lock_order(conn, order.id)
             if not await queries.give_up_attempt(conn, order, call, QUIET):
                 message = "The price has changed while a payment was tried; try again in some minutes."
                 raise PaymentsUnavailableError(message, retry_after=int(QUIET.total_seconds()))
@@ -182,6 +184,9 @@ class Orders:
         raise CheckoutRequiredError("Stripe takes no payment as small as this.") from error
 
     async def _make_intent(self, customer: str, order: Order, offer: Offer, key: str) -> Object:
+        async with self._database.acquire() as conn:
+            if not await queries.is_open(conn, order):  # another server has gone on with another price
+                raise NotNowError(retry_after=1)
         assert order.stripe_payment_method_id is not None
         card = order.stripe_payment_method_id
         return await self._stripe.call(

@@ -146,8 +146,22 @@ async def next_attempt(conn: Connection, order: Order, way: str | None) -> None:
     )
 
 
+async def is_open(conn: Connection, order: Order) -> bool:
+    """Whether the way of paying is still the one that is open; waits for whoever is about to close it."""
+    return bool(
+        await conn.fetchval(
+            "SELECT true FROM purchases WHERE id = $1 AND attempt = $2 AND state = 'pending' FOR SHARE",
+            order.id,
+            order.attempt,
+        )
+    )
+
+
 async def give_up_attempt(conn: Connection, order: Order, call: str, quiet: timedelta) -> bool:
-    """Close the way of paying that was open, unless ``call`` of Stripe was tried within ``quiet``."""
+    """Close the way of paying that was open, unless ``call`` of Stripe was tried within ``quiet``.
+
+    The order has to be locked: whoever notes a call after this has looked waits in `is_open`, and does not make it.
+    """
     status = await conn.execute(
         """
         UPDATE purchases SET attempt = attempt + 1, way = NULL, stripe_payment_method_id = NULL
