@@ -36,6 +36,12 @@ class RolledBackError(DecryptionError):
     code = "rolled_back"
 
 
+class KeyAddedError(AdiuvaError):
+    """Another device has added a key meanwhile: seal the records anew before the old keys are forgotten."""
+
+    code = "key_added"
+
+
 class WrongPassphraseError(DecryptionError):
     """The passphrase is not the one that the key ring is locked with."""
 

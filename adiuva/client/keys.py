@@ -8,7 +8,7 @@ from typing import Self
 from adiuva.client.chunks import StreamOpener, StreamSealer
 from adiuva.client.connection import Answer, Call, Connection
 from adiuva.client.envelope import Header, Kind, place, seal, unseal
-from adiuva.client.errors import RolledBackError, ServerError
+from adiuva.client.errors import KeyAddedError, RolledBackError, ServerError
 from adiuva.client.keyring import Keyring
 from adiuva.client.lock import Cost, Lock
 
@@ -80,6 +80,19 @@ class Keys:
         """
         await self.refresh()
         await self._write(change(self.ring), self._lock)
+
+    async def forget_old(self) -> None:
+        """Keep the current key only.
+
+        Raises:
+            KeyAddedError: it is not the one that was current here.
+            ServerError: as ``change`` does.
+        """
+        current = self.ring.current
+        await self.refresh()
+        if self.ring.current != current:
+            raise KeyAddedError
+        await self._write(self.ring.without_old_keys(), self._lock)
 
     async def relock(self, passphrase: str, cost: Cost) -> None:
         """Lock the same ring with another passphrase; raises as ``change`` does."""

@@ -120,6 +120,7 @@ class Records:
 
     async def reencrypt(self, table: str) -> int:
         """Seal anew what an older key has sealed in a table; how many records that were."""
+        await self._keys.refresh()  # another device may have added a key
         records = [record async for record in self.list(table)]  # all of them first: the list moves while they change
         return sum([await self._reencrypt(table, record.id) for record in records])
 
@@ -132,8 +133,9 @@ class Records:
             envelope = await self._keys.reseal(answer.content, self._place(table, record_id))
             await self._write("PUT", path, envelope, if_match=answer.headers["ETag"])
         except ServerError as error:
-            # Another device has deleted it meanwhile, or written it, and so with the current key.
-            if error.server_code not in ("not_found", "precondition_failed"):
+            if error.server_code == "precondition_failed":  # another device has written it, maybe with an older key
+                return await self._reencrypt(table, record_id)
+            if error.server_code != "not_found":
                 raise
             return False
         return True

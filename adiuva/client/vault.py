@@ -46,9 +46,17 @@ class Vault:
         await self._keys.change(Keyring.rotated)
 
     async def reencrypt(self, *tables: str) -> int:
-        """Seal the records of these tables with the current key, as far as they are not; how many that were."""
+        """Seal the records of these tables with the current key, as far as they are not; how many that were.
+
+        Ends with no record left only where no device that still seals with an older key writes meanwhile: call it
+        again, until it gives 0, before ``forget_old_keys``.
+        """
         return sum([await self.records.reencrypt(table) for table in tables])
 
     async def forget_old_keys(self) -> None:
-        """Throw all keys away but the current one: records, backups and vectors that they sealed are lost for good."""
-        await self._keys.change(Keyring.without_old_keys)
+        """Throw all keys away but the current one: records, backups and vectors that they sealed are lost for good.
+
+        Raises:
+            KeyAddedError: another device has added a key, so that what was sealed anew has an old one: nothing is lost.
+        """
+        await self._keys.forget_old()

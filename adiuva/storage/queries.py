@@ -213,6 +213,8 @@ async def delete_record(
         ), tombstone AS (
             INSERT INTO storage_tombstones (user_id, id, table_name, change)
             SELECT $2, id, table_name, last_change FROM gone
+            -- One is there where a record of this id came back while the one before was being deleted.
+            ON CONFLICT (user_id, id) DO UPDATE SET table_name = excluded.table_name, change = excluded.change
         )
         INSERT INTO storage_intents (id, user_id, kind, state, blob_key, reserved_bytes, lease_until)
         SELECT $1, $2, 'records', 'doomed', blob_key, 0, now() + $5::interval FROM gone, told

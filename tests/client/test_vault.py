@@ -8,7 +8,7 @@ import pytest
 
 from adiuva.client import Client, PassphraseIsPasswordError, ServerError, UnknownKeyError, Vault, WrongPassphraseError
 from adiuva.client.connection import Call
-from adiuva.client.errors import DecryptionError, RolledBackError
+from adiuva.client.errors import DecryptionError, KeyAddedError, RolledBackError
 from adiuva.client.keys import HEADER_ID
 from adiuva.client.lock import LEAST
 from adiuva.client.records import Record
@@ -155,6 +155,29 @@ async def test_what_a_forgotten_key_has_sealed_is_lost(vault: Vault) -> None:
     await vault.forget_old_keys()
     with pytest.raises(UnknownKeyError):
         await vault.records.get("tasks", record.id)
+
+
+async def test_old_keys_are_not_forgotten_for_a_key_that_another_device_has_added(vault: Vault, device: Any) -> None:
+    other = await (await device()).unlock(PASSPHRASE)
+    record = await vault.records.create("tasks", b"data")
+    await vault.rotate()
+    await vault.reencrypt("tasks")
+    await other.rotate()
+    with pytest.raises(KeyAddedError):
+        await vault.forget_old_keys()
+    assert await vault.records.get("tasks", record.id) == b"data"
+    assert await vault.reencrypt("tasks") == 1
+    await vault.forget_old_keys()
+    assert await vault.records.get("tasks", record.id) == b"data"
+
+
+async def test_all_is_sealed_with_a_key_that_only_another_device_knew_yet(vault: Vault, device: Any) -> None:
+    other = await (await device()).unlock(PASSPHRASE)
+    record = await vault.records.create("tasks", b"data")
+    await vault.rotate()
+    assert await other.reencrypt("tasks") == 1
+    await other.forget_old_keys()
+    assert await vault.records.get("tasks", record.id) == b"data"
 
 
 async def test_of_two_devices_that_change_the_keys_at_once_none_loses_one(vault: Vault, device: Any) -> None:

@@ -10,7 +10,7 @@ import structlog
 from aiohttp import web
 
 from adiuva import clock
-from adiuva.blobs.protocol import BlobStore
+from adiuva.blobs.protocol import BlobInfo, BlobStore
 from adiuva.database import Database
 from adiuva.errors import AdiuvaError, BlobStoreUnavailableError
 from adiuva.storage.housekeeping import queries
@@ -22,6 +22,7 @@ log = structlog.get_logger(__name__)
 
 ORPHANS_EVERY: Final = timedelta(hours=24)
 HALF_WRITTEN_FOR: Final = timedelta(hours=24)  # no upload takes so long
+CLOCKS_DIFFER: Final = timedelta(minutes=1)  # the store's and the database's
 _BATCH: Final = 500
 _AT_ONCE: Final = 8
 
@@ -73,15 +74,27 @@ class Housekeeper:
             tidied.deleted += await self._delete(due)
 
     async def clear_orphans(self) -> int:
-        """Delete the bytes that nothing names, and those that are half written; gives how many blobs that were."""
-        orphans = 0
-        async for keys in self._listed():
+        """Delete the bytes that nothing names, and those that are half written; gives how many blobs that were.
+
+        Bytes that are older than the database were never its own: a server that was started with the wrong one, or
+        with none, would delete everything.
+        """
+        orphans = foreign = 0
+        async with self._database.acquire() as conn:
+            born = await queries.find_birth(conn) - CLOCKS_DIFFER
+        async for blobs in self._listed():
             async with self._database.acquire() as conn:
-                unknown = await queries.find_unknown(conn, keys)
-            for key in unknown:
+                unknown = set(await queries.find_unknown(conn, [blob.key for blob in blobs]))
+            ours = [blob.key for blob in blobs if blob.key in unknown and blob.modified >= born]
+            for key in ours:
                 log.warning("bytes without a row deleted", key=key)
                 await self._blobs.delete(key)
-            orphans += len(unknown)
+            orphans += len(ours)
+            foreign += len(unknown) - len(ours)
+        if foreign:
+            log.error(
+                "bytes are older than the database, which does not know them: is it the right one?", count=foreign
+            )
         await self._blobs.sweep(clock.now() - HALF_WRITTEN_FOR)
         return orphans
 
@@ -115,15 +128,15 @@ class Housekeeper:
             log.warning("blobs could not be deleted yet", left=len(due) - len(gone))
         return len(gone)
 
-    async def _listed(self) -> AsyncIterator[list[str]]:
-        keys: list[str] = []
-        async for info in self._blobs.list():
-            keys.append(info.key)
-            if len(keys) == _BATCH:
-                yield keys
-                keys = []
-        if keys:
-            yield keys
+    async def _listed(self) -> AsyncIterator[list[BlobInfo]]:
+        blobs: list[BlobInfo] = []
+        async for blob in self._blobs.list():
+            blobs.append(blob)
+            if len(blobs) == _BATCH:
+                yield blobs
+                blobs = []
+        if blobs:
+            yield blobs
 
     async def _loop(self) -> None:
         whole_at = clock.now()

@@ -1,6 +1,7 @@
 """The SQL of housekeeping."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 from adiuva.database import Connection
@@ -24,6 +25,12 @@ async def find_unknown(conn: Connection, keys: Sequence[str]) -> list[str]:
         keys,
     )
     return [row["key"] for row in rows]
+
+
+async def find_birth(conn: Connection) -> datetime:
+    """When this database was first migrated."""
+    born: datetime = await conn.fetchval("SELECT min(applied_at_utc) AT TIME ZONE 'UTC' FROM _yoyo_migration")
+    return born
 
 
 async def find_drift(conn: Connection) -> list[Counter]:
@@ -61,7 +68,7 @@ async def recount(conn: Connection, counter: Counter) -> None:
         UPDATE storage_usage SET
             used_bytes = coalesce(CASE kind
                 WHEN 'records' THEN (SELECT sum(size_bytes) FROM storage_records WHERE user_id = $1)
-                ELSE (SELECT sum(size_bytes) FROM backup_metadata WHERE user_id = $1)
+                WHEN 'backups' THEN (SELECT sum(size_bytes) FROM backup_metadata WHERE user_id = $1)
             END, 0),
             reserved_bytes = coalesce(
                 (SELECT sum(reserved_bytes) FROM storage_intents WHERE user_id = $1 AND kind = $2), 0
