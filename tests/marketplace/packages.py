@@ -120,8 +120,11 @@ def _beginning_late() -> bytes:
     return file + entry + struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 1, 1, len(entry), len(file), 0)
 
 
-def _two_directories() -> bytes:
-    """Records of ZIP64 name one directory, the last record another, whose entry lies within the first's file."""
+def _two_directories(*, in_comment: bool = False) -> bytes:
+    """Records of ZIP64 name one directory, the last record another, whose entry lies within the first's file.
+
+    ``in_comment``: the first, with those records, is the comment of the second's entry, so that no byte is left over.
+    """
     hidden = {"../../evil.so": b"\x7fELF" + bytes(30)}
     evil = _stored(hidden)
     inner = evil[: evil.index(b"PK\x01\x02")]
@@ -135,7 +138,10 @@ def _two_directories() -> bytes:
     locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, at + len(directories), 1)
     size = len(directories) + len(record) + len(locator)
     end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 1, 1, size, at, 0)
-    return outer[:at] + directories + record + locator + end
+    packed = bytearray(outer[:at] + directories + record + locator + end)
+    if in_comment:
+        struct.pack_into("<H", packed, at + 32, size - len(second))
+    return bytes(packed)
 
 
 def _stored(files: dict[str, bytes]) -> bytes:
@@ -171,6 +177,7 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "an encrypted entry": _encrypted,
     "two names": _two_names,
     "two directories": _two_directories,
+    "a directory in a comment": lambda: _two_directories(in_comment=True),
     "a name with NUL": lambda: archive({"module_a.py": b"x"}).replace(b"module_a.py", b"mod\0le_a.py"),
     "a name without end": lambda: archive({"a" * 300: b"x"}),
     "a device": lambda: archive({"adiuva_garden/aux.py": b"x"}),

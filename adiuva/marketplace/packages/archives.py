@@ -24,6 +24,7 @@ RATIO_COUNTS_FROM: Final = 64 * 2**10  # bytes; what is smaller harms nobody, an
 _END: Final = struct.Struct("<4s4H2LH")
 _CENTRAL: Final = struct.Struct("<4s6H3L5H2L")
 _LOCAL: Final = struct.Struct("<4s5H3L2H")
+_LOCATOR_BYTES: Final = 20
 _PIECE: Final = 64 * 2**10
 _ENCRYPTED, _DESCRIPTOR, _PATCH, _STRONG, _UTF8, _MASKED = 0x1, 0x8, 0x20, 0x40, 0x800, 0x2000
 _DESCRIPTOR_SIGNATURE: Final = b"PK\x07\x08"
@@ -52,7 +53,9 @@ def _find_directory(data: bytes | bytearray) -> int:
     if at < 0 or data[at : at + 4] != b"PK\x05\x06":
         raise RefusedError("is no ZIP archive, or has something behind its end")
     _, disk, directory_disk, on_disk, count, size, offset, comment = _END.unpack_from(data, at)
-    if (disk, directory_disk, comment) != (0, 0, 0) or on_disk != count:
+    # A record of ZIP64 before this one could name another directory, which only some readers would follow.
+    zip64 = data[max(at - _LOCATOR_BYTES, 0) : at].startswith(b"PK\x06\x07")
+    if zip64 or (disk, directory_disk, comment) != (0, 0, 0) or on_disk != count:
         raise RefusedError("must be one plain ZIP file, without a comment")
     if count > MAX_ENTRIES or size > MAX_DIRECTORY_BYTES:
         raise RefusedError(f"must not have more than {MAX_ENTRIES} entries")
@@ -64,10 +67,7 @@ def _find_directory(data: bytes | bytearray) -> int:
 
 
 def _is_directory(data: bytes | bytearray, at: int, end: int, count: int) -> bool:
-    """Whether there are ``count`` records of entries from ``at`` to ``end`` and nothing else.
-
-    `zipfile` follows the records of ZIP64, which say anew where the directory is; other readers take the first.
-    """
+    """Whether there are ``count`` records of entries from ``at`` to ``end`` and nothing else."""
     for _ in range(count):
         if at + _CENTRAL.size > end:
             return False
