@@ -12,7 +12,7 @@ from attrs import frozen
 from adiuva.billing.purchases.models import Buyer, Offer, Purchase
 from adiuva.billing.purchases.service import Purchases
 from adiuva.database import Connection, Database
-from adiuva.errors import CheckoutRequiredError, NotFoundError, ValidationFailedError
+from adiuva.errors import AdiuvaError, CheckoutRequiredError, NotFoundError, ValidationFailedError
 from adiuva.marketplace import queries
 from adiuva.marketplace.errors import (
     PluginIdTakenError,
@@ -137,7 +137,7 @@ class Marketplace:
             )
         try:
             return await self._transaction(lambda conn: self._install(conn, principal, plugin_id, accepted))
-        except NotFoundError:  # withdrawn while it was paid for
+        except AdiuvaError:  # it was withdrawn, or the account ended, while it was paid for
             if bought is not None and bought.fresh:
                 await self.purchases.give_back(bought)
             raise

@@ -53,6 +53,21 @@ async def test_an_account_that_ends_while_a_checkout_is_opened_is_401(
     assert (await opening).status == 401
 
 
+async def test_what_an_account_has_paid_for_when_it_ends_before_the_installation_is_paid_back(
+    client: Client, stripe: StripeDouble, shop: Shop
+) -> None:
+    await onboarded(shop, stripe)
+    ada = await with_card(client, stripe)
+    stripe.fail(r"/v1/transfers", method="POST", delay=1.5)
+    installing = asyncio.create_task(ada.call("POST", "/plugins/garden/install"))
+    while not await shop.query("SELECT FROM purchases WHERE state = 'paid'"):
+        await asyncio.sleep(0.05)
+    await delete_account(client, ada)
+    assert (await installing).status in (401, 402)
+    await tidy(client)
+    assert [charge["amount_refunded"] for charge in stripe.store.all("charge")] == [499]
+
+
 async def test_an_author_who_leaves_is_paid_what_was_due(client: Client, stripe: StripeDouble, shop: Shop) -> None:
     account = await onboarded(shop, stripe)
     ada = await with_card(client, stripe)

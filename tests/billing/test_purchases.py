@@ -277,7 +277,6 @@ async def test_a_payment_that_takes_days_and_fails_gives_way_to_another(
         await buy(client, ada, shop)
     intent["status"] = "requires_payment_method"
     assert await refused(client, ada, shop) not in {None, url}
-    assert intent["status"] == "canceled"
 
 
 async def test_a_plugin_withdrawn_while_it_is_paid_for_is_paid_back(

@@ -32,6 +32,8 @@ log = structlog.get_logger(__name__)
 AT_ONCE: Final = 5
 LOOK_AGAIN: Final = timedelta(minutes=5)
 
+# Of a checkout that is complete: one that takes days has failed, and nobody can pay it there any more.
+_FAILED: Final = frozenset({"canceled", "requires_payment_method"})
 _ORDER: Final = "adiuva_order"
 _ATTEMPT: Final = "adiuva_attempt"
 
@@ -283,11 +285,9 @@ class Orders:
         if session["status"] == "open":
             return False
         intent = await self._payment_of(session)
-        if intent["status"] == "requires_payment_method":  # one that takes days has failed: no other may follow it
-            intent = await self._cancel(intent)
         if intent["status"] == "succeeded":
             await self.enter(order.id, intent)
-        elif session["status"] == "complete" and intent["status"] != "canceled":
+        elif session["status"] == "complete" and intent["status"] not in _FAILED:
             raise PaymentsUnavailableError("The payment is on its way; try again shortly.", retry_after=5)
         else:
             async with self._database.acquire() as conn:

@@ -67,6 +67,9 @@ def cancel_intent(store: Store, params: Object, key: str) -> Object:
     if intent["status"] in ("succeeded", "canceled"):
         message = f"You cannot cancel this PaymentIntent because it has a status of {intent['status']}."
         raise ApiError(400, "payment_intent_unexpected_state", message, saved=True, payment_intent=intent)
+    if store.all("checkout.session", payment_intent=key):
+        message = "You cannot cancel the PaymentIntent of a Checkout Session: expire the session instead."
+        raise ApiError(400, "payment_intent_unexpected_state", message, saved=True, payment_intent=intent)
     intent["status"] = "canceled"
     store.tell("payment_intent.canceled", intent)
     return intent
