@@ -101,6 +101,7 @@ def test_the_health_check_tells_a_server_that_answers_from_none(serve: type[Serv
 
 
 @pytest.mark.proof
+@pytest.mark.timeout(400)  # it installs everything anew
 def test_the_steps_of_the_image_give_a_server_that_runs_as_the_image_would(tmp_path: Path) -> None:
     """No container engine is needed: every path stands below a folder. The packages are fetched."""
     places = {"/opt/adiuva": tmp_path / "opt", "/src": tmp_path / "src"}
