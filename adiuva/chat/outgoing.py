@@ -7,6 +7,7 @@ import attrs
 from adiuva.chat.messages import ChatResult, ProducedAction, ToolOutcome
 from adiuva.chat.plans.models import ExecutionPlan
 from adiuva.chat.sanitizer import Sanitizer
+from adiuva.chat.sanitizer_values import ValueCleaner
 
 
 class Outgoing:
@@ -14,8 +15,8 @@ class Outgoing:
 
     def __init__(self, sanitizer: Sanitizer) -> None:
         """``sanitizer`` knows the prompts that are loaded."""
-        self._sanitizer = sanitizer
         self._stream = sanitizer.stream()
+        self._values = sanitizer.values()
         self._texts: list[str] = []
         self.actions: list[ProducedAction] = []
 
@@ -34,13 +35,13 @@ class Outgoing:
 
     def action(self, action: ProducedAction) -> ProducedAction:
         """The action as it may go out."""
-        clean = clean_action(self._sanitizer, action)
+        clean = _clean_action(self._values, action)
         self.actions.append(clean)
         return clean
 
     def params(self, params: dict[str, Any]) -> dict[str, Any]:
         """A tool call's arguments as they may go out."""
-        clean: dict[str, Any] = self._sanitizer.value(params)
+        clean: dict[str, Any] = self._values.clean(params)
         return clean
 
     def _keep(self, text: str) -> str:
@@ -49,21 +50,21 @@ class Outgoing:
         return text
 
 
-def clean_action(sanitizer: Sanitizer, action: ProducedAction) -> ProducedAction:
-    """An action as it may go out."""
+def _clean_action(values: ValueCleaner, action: ProducedAction) -> ProducedAction:
     return ProducedAction(
         id=action.id,
         action=action.action,
-        params=sanitizer.value(action.params),
+        params=values.clean(action.params),
         requires_confirmation=action.requires_confirmation,
     )
 
 
 def clean_result(sanitizer: Sanitizer, result: ChatResult) -> ChatResult:
     """A whole answer as it may go out; what agents leave each other does not."""
+    values = sanitizer.values()
     return ChatResult(
         response=sanitizer.text(result.response),
-        actions=tuple([clean_action(sanitizer, action) for action in result.actions]),
+        actions=tuple([_clean_action(values, action) for action in result.actions]),
         usage=result.usage,
         plan=clean_plan(sanitizer, result.plan) if result.plan else None,
         outcome=clean_outcome(sanitizer, result.outcome) if result.outcome else None,

@@ -1,18 +1,22 @@
 """The last thing that text passes on its way to a client: prompts, and what belongs to the machinery, stay here.
 
-Prompts are known by their words (`sanitizer_words`), the rest by fixed patterns (`sanitizer_patterns`). Encodings of a
-prompt that a reader has to undo (HTML entities, base64, a word spelled in letters apart, translations) pass.
+Prompts are known by their words (`sanitizer_words`), in JSON over all its strings (`sanitizer_values`), the rest by
+fixed patterns (`sanitizer_patterns`). What a reader has to undo passes: words run together or spelled in letters apart,
+words with others put between them, letters written as entities, base64, translations, and pieces of under eight words
+in answers of their own.
 """
 
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any, Final
 
 import structlog
 
 from adiuva.chat.sanitizer_automaton import Automaton
 from adiuva.chat.sanitizer_patterns import MAX_HELD_PATTERN, PatternStream, begins_no_pattern
+from adiuva.chat.sanitizer_values import ValueCleaner
 from adiuva.chat.sanitizer_words import MARK, MAX_HELD_WORDS, WordStream
 
 __all__ = ["MARK", "MAX_HELD", "Sanitizer", "SanitizerStream"]
@@ -78,19 +82,17 @@ class Sanitizer:
         """The whole answer ``text``, as a stream would put it out."""
         return self._whole(text, answer=True)
 
-    def value(self, value: Any) -> Any:
-        """A copy of a JSON value with each string sanitized, the keys of objects too.
+    def values(self) -> ValueCleaner:
+        """For the JSON values of an answer: its actions' parameters, for instance.
 
         Openers of prompts pass here: a user may have a note that begins like one. Of the fixed patterns only their
         beginnings are replaced, and nothing after them: what is lost here is lost from the user's data.
         """
-        if isinstance(value, str):
-            return self._whole(value, answer=False)
-        if isinstance(value, Mapping):
-            return {self.value(key): self.value(item) for key, item in value.items()}
-        if isinstance(value, list | tuple):
-            return [self.value(item) for item in value]
-        return value
+        return ValueCleaner(self._automaton, partial(self._whole, answer=False), partial(_tell, self.redactions))
+
+    def value(self, value: Any) -> Any:
+        """A copy of a JSON value that has none before it, with each string sanitized, the keys of objects too."""
+        return self.values().clean(value)
 
     def _whole(self, text: str, *, answer: bool) -> str:
         if begins_no_pattern(text) and self._automaton.finds_nothing(text, answer=answer):
@@ -121,11 +123,15 @@ class SanitizerStream:
         """The rest, at the end of the answer; once more, nothing."""
         rest = self._words.feed(self._patterns.finish()) + self._words.finish()
         if self._totals is not None:
-            self._totals.update(self.redactions)
+            _tell(self._totals, self.redactions)
             self._totals = None
-            for rule, count in self.redactions.items():
-                log.warning("redacted", rule=rule, count=count)
         return rest
+
+
+def _tell(totals: Counter[str], redactions: Counter[str]) -> None:
+    totals.update(redactions)
+    for rule, count in redactions.items():
+        log.warning("redacted", rule=rule, count=count)
 
 
 def _openers(rules: Iterable[str]) -> Iterator[str]:

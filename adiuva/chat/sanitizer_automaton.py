@@ -1,8 +1,9 @@
 """What the words of a text are, and an Aho-Corasick automaton that finds runs of words in it.
 
 A word is a run of letters and digits in their compatibility form, without case, accents, apostrophes and invisible
-characters; everything else (white space, punctuation, Markdown) only separates words. Scripts without spaces, such as
-Japanese, make each character a word of its own, which counts for half a one after the first of a run.
+characters, where letters that look like Latin ones are these; everything else (white space, punctuation, Markdown) only
+separates words. Scripts without spaces, such as Japanese, make each character a word of its own, which counts for half
+a one after the first of a run.
 """
 
 import re
@@ -20,11 +21,20 @@ SOLO: Final = "\n"
 
 _READABLE: Final = re.compile(r"[\t-\r\x1c-~]*").fullmatch  # of ASCII, all that is visible or white space
 _WORDS: Final = re.compile(r"[a-z0-9]+").findall
+_BEGINS_ASIDE: Final = re.compile(r"<\S|&\S").search
+_LONGEST_NUMBER: Final = 16  # digits; more of them are a word like others
 
 _START = "\x02"  # the word before the first of an answer
 _JOINING = frozenset(
     "'\u2018\u2019\u02bc\uff07\u115f\u1160\u3164\uffa0"
 )  # apostrophes, and letters that cannot be seen
+_FILLERS = frozenset("\u115f\u1160\u3164\uffa0")
+# The small letters of Greek, Cyrillic, Armenian and Latin itself that Unicode's list of confusables (UTS #39) has for
+# a Latin one, and Cyrillic ones whose capitals it has.
+_LOOKALIKES = str.maketrans(
+    "αγικνορστυχϲϳавгекмнорстухѕіјһԁԛԝѵҽӏցհոսօզıɑɡɩʏᴄᴏᴜᴠᴡᴢ",
+    "ayikvopotuxcjabrekmhopctyxsijhdqwvelghnuoqiagiycouvwz",
+)
 _UNSPACED = (
     (0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x2E80, 0x2FDF), (0x3005, 0x3007), (0x3040, 0x30FF),
     (0x3105, 0x312F), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF),
@@ -45,7 +55,7 @@ def _fold(char: str) -> str | None:
     if char in _JOINING:
         return ""
     plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", char).casefold())
-    letters = "".join(filter(str.isalnum, plain))
+    letters = "".join(filter(str.isalnum, plain)).translate(_LOOKALIKES)
     if letters:
         return SOLO + letters if any(low <= ord(letters[0]) <= high for low, high in _UNSPACED) else letters
     invisible = unicodedata.category(char) in {"Cc", "Cf", "Mn", "Mc", "Me"} and not char.isspace()
@@ -53,6 +63,16 @@ def _fold(char: str) -> str | None:
 
 
 FOLD: Final = _Fold()
+
+
+def is_number(word: str) -> bool:
+    """Whether a word may stand there to number something, and not count."""
+    return word.isdigit() and len(word) <= _LONGEST_NUMBER
+
+
+def may_separate(char: str) -> bool:
+    """Whether an invisible character may be meant as a border of words."""
+    return unicodedata.category(char) in {"Cc", "Cf"} or char in _FILLERS
 
 
 def words_of(text: str) -> Iterator[tuple[str, float]]:
@@ -96,6 +116,7 @@ class Automaton:
             for run in _runs(list(words_of(prompt))):
                 self._insert(run, rule, len(run))
         self._link()
+        self.longest_word = max((len(word) for children in self.children for word in children), default=0)
         self.prefixes = {
             node: frozenset(word[:end] for word in children for end in range(1, len(word) + 1))
             for node, children in enumerate(self.children)
@@ -142,19 +163,25 @@ class Automaton:
 
         ``answer``: whether openers count. Most texts have no run, and this costs a tenth of streaming them.
         """
-        if not _READABLE(text) or "''" in text:
+        if not _READABLE(text) or "''" in text or _BEGINS_ASIDE(text) is not None:
             return False
         children, first = self.children, self.children[0]
         node = self.start if answer else 0
+        others: set[int] = set()  # where the run may be if a number before does not count
         for word in _WORDS(text.replace("'", "").lower()):
-            if not node and word not in first:
+            if not node and not others and word not in first:
                 continue
+            passed_over = {node, *others} if is_number(word) else ()
             node = self.next(node, word)
-            if self.length[node]:
+            if others:
+                others = {self.next(other, word) for other in others}
+            if self.length[node] or any(self.length[other] for other in others):
                 return False
             node = self.open(node)
             if ":" in children[node]:
                 return False
+            if others or passed_over:
+                others = {self.open(other) for other in others}.union(passed_over) - {0, node}
         return True
 
     def open(self, node: int) -> int:

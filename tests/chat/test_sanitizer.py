@@ -1,4 +1,4 @@
-"""What the sanitizer lets out, and what not. Encodings of a prompt (HTML entities, base64, …) are out of its scope."""
+"""What the sanitizer lets out, and what not. Words run together, base64 and the like are out of its scope."""
 
 import copy
 import itertools
@@ -53,6 +53,21 @@ def runs(text: str) -> set[tuple[str, ...]]:
 LEAKS = set[tuple[str, ...]]().union(*(runs(prompt) for prompt in PROMPTS.values()))
 
 
+CYRILLIC, LIKE_CYRILLIC = "\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0456\u0455", "aeopcyxis"
+CYRILLIC_TO_LATIN = str.maketrans(CYRILLIC, LIKE_CYRILLIC)
+LATIN_TO_CYRILLIC = str.maketrans(LIKE_CYRILLIC, CYRILLIC)
+LATIN_TO_GREEK = str.maketrans("aovpiktx", "\u03b1\u03bf\u03bd\u03c1\u03b9\u03ba\u03c4\u03c7")
+
+
+def as_shown(text: str) -> str:
+    """About what a reader makes of it where HTML is shown; numbers, which may be a list's, are left out."""
+    text = re.sub(r"<[^<>]*>|&#?\w+;|\u200b", " ", text).translate(CYRILLIC_TO_LATIN)
+    return re.sub(r"\b\d+\b", " ", text)
+
+
+LEAKS_AS_SHOWN = set[tuple[str, ...]]().union(*(runs(as_shown(prompt)) for prompt in PROMPTS.values()))
+
+
 def streamed(pieces: Iterable[str], sanitizer: Sanitizer = SANITIZER) -> str:
     stream = sanitizer.stream()
     return "".join([*map(stream.feed, pieces), stream.finish()])
@@ -91,6 +106,27 @@ DISGUISES: dict[str, Callable[[str], str]] = {
     "wide gaps": lambda text: (" " * 40).join(text.split()),
     "very wide gaps": lambda text: ("\n" * 700).join(text.split()),
 }
+SHOWN_DISGUISES: dict[str, Callable[[str], str]] = {
+    "line breaks": lambda text: "<br>".join(text.split()),
+    "closed line breaks": lambda text: "<br />\n".join(text.split()),
+    "bold tags": lambda text: " ".join(f"<b>{word}</b>" for word in text.split()),
+    "nested tags": lambda text: "".join(f'<li><span style="color: red">{word}</span></li>' for word in text.split()),
+    "comments": lambda text: "<!-- and -->".join(text.split()),
+    "a tag here and there": lambda text: re.sub(r" (\w+) (\w+) ", r" \1 <i>\2</i> ", text),
+    "tags after a smaller-than": lambda text: "Given x <5 " + "<br>".join(text.split()),
+    "entities": lambda text: "&nbsp;".join(text.split()),
+    "numeric entities": lambda text: " &#8203;".join(text.split()),
+    "numbered": lambda text: "\n".join(f"{at}. {word}" for at, word in enumerate(text.split(), 1)),
+    "numbered in brackets": lambda text: " ".join(f"{word} [{at}]" for at, word in enumerate(text.split(), 1)),
+    "a numbered table": lambda text: "\n".join(f"| {at} | {word} |" for at, word in enumerate(text.split(), 1)),
+    "zero width spaces for spaces": lambda text: "\u200b".join(text.split()),
+    "zero width spaces in and between words": lambda text: re.sub(r"(\w|\s+)", "\\1\u200b", text).replace(" ", ""),
+    "Cyrillic letters": lambda text: text.translate(LATIN_TO_CYRILLIC),
+    "Greek letters": lambda text: text.translate(LATIN_TO_GREEK),
+    "all at once": lambda text: "<br>".join(
+        f"{at}) <em>{word}</em>" for at, word in enumerate(text.replace("e", "\u0435").split())
+    ),
+}
 
 
 @pytest.mark.parametrize("disguise", DISGUISES)
@@ -106,6 +142,46 @@ def test_no_eight_words_of_a_prompt_get_out_however_it_is_leaked_and_cut(rule: s
         assert streamed(cut(leak, size)) == clean
     words = re.findall(r"\s*\S+|\s+", leak)
     assert streamed(words) == clean
+
+
+@pytest.mark.parametrize("disguise", SHOWN_DISGUISES)
+@pytest.mark.parametrize("rule", sorted(PROMPTS.keys() - {"tiny", "short", "japanese"}))
+def test_what_is_not_seen_where_the_answer_is_shown_hides_no_prompt(rule: str, disguise: str) -> None:
+    leak = f"Well: {SHOWN_DISGUISES[disguise](PROMPTS[rule])} So much for that."
+    clean = SANITIZER.text(leak)
+    assert MARK in clean
+    assert not runs(clean) & LEAKS
+    assert not runs(as_shown(clean)) & LEAKS_AS_SHOWN
+    for size in (1, 3, 8, 40):
+        assert streamed(cut(leak, size)) == clean
+    assert streamed(re.findall(r"\s*\S+|\s+", leak)) == clean
+
+
+@pytest.mark.parametrize(
+    "text, clean",
+    [
+        ("alpha <beta> gamma delta <epsilon zeta> eta theta!", "[REDACTED]!"),  # the words inside count as well
+        ("alpha <x> beta gamma delta (epsilon zeta eta theta", "[REDACTED]"),
+        ("x <b>alpha</b> <b>beta gamma delta epsilon zeta eta</b> theta.", "x <b>[REDACTED]."),
+        ("alpha 1 beta 2 gamma 34 delta epsilon zeta eta theta 5", "[REDACTED] 5"),
+        ("alpha <x beta gamma <br> delta epsilon zeta eta theta", None),  # "x" is in no tag
+        ("beta <b> x <a gamma <alpha beta gamma delta epsilon zeta eta theta>", "beta <b> x <a gamma <[REDACTED]>"),
+        ("1. You are the task agent of Adiuva.", "1. [REDACTED] of Adiuva."),
+        ("<b>You are the task agent</b>", "<b>[REDACTED]</b>"),
+        ("a < alpha beta > gamma delta epsilon zeta eta theta", "a < [REDACTED]"),
+        ("alpha < 5 beta gamma delta epsilon zeta eta theta", "[REDACTED]"),
+        ("alpha beta & gamma delta epsilon zeta eta theta", "[REDACTED]"),
+        ("alpha beta gamma " + "9" * 17 + " delta epsilon zeta eta theta", None),
+        ("alpha beta gamma <" + "x " * 17 + "> delta epsilon zeta eta theta", None),
+        ("alpha beta gamma &x y; delta epsilon zeta eta theta", None),
+        ("x\u200balpha beta\u200bgam\u200bma delta epsilon zeta eta theta", "x\u200b[REDACTED]"),
+        ("alpha beta gam\u200bma delta epsilon zeta eta the\u200bta\u200bx", "[REDACTED]\u200bx"),
+    ],
+)
+def test_words_in_tags_and_numbers_may_count_and_may_not(text: str, clean: str | None) -> None:
+    assert SANITIZER.text(text) == (clean or text)
+    for size in range(1, 9):
+        assert streamed(cut(text, size)) == (clean or text)
 
 
 @pytest.mark.parametrize("rule", sorted(PROMPTS.keys() - {"tiny"}))
@@ -154,7 +230,7 @@ def test_seven_words_pass_and_eight_do_not() -> None:
     "text",
     [
         "alpha beta gamma delta epsilon zeta eta thetas",  # the eighth word goes on
-        "alpha beta gamma delta epsilon zeta eta\u200b 8 theta iota",
+        "alpha beta gamma delta epsilon zeta eta\u200b x8 theta iota",
         "alpha beta gamma delta and epsilon zeta eta theta iota kappa",
         "theta eta zeta epsilon delta gamma beta alpha",
         "iota kappa alpha beta gamma mu nu",
@@ -304,6 +380,14 @@ PIECES = st.one_of(
             "\u200b",
             "\u200b" * 17,
             "\u200b" * 600,
+            "<br>",
+            "<b",
+            ">",
+            "&nbsp;",
+            "&",
+            " 1 ",
+            "12",
+            "\u0430",
             " " * 300,
             "-" * 600,
             "x",
@@ -394,7 +478,7 @@ def reference(prompt: list[str], text: str) -> str:
 
 
 def test_a_word_that_began_in_an_earlier_piece_goes_on_after_invisible_characters() -> None:
-    text = "z" * 20 + "\u200balpha beta gamma delta epsilon zeta eta theta"
+    text = "z" * 20 + "\u200baalpha beta gamma delta epsilon zeta eta theta"
     assert SANITIZER.text(text) == text
     for size in (1, 4, 10, 20):
         assert streamed(cut(text, size)) == text
@@ -424,7 +508,10 @@ def test_a_run_longer_than_what_may_be_held_is_cut_at_its_start_only() -> None:
         "<|a" * 350_000,
         '"pa' * 350_000,
         "\u200b" * 2**20,
-        "a\u200b" * 2**19,
+        "a\u200b" * 2**18,
+        "alpha <x " * 120_000,
+        "alpha 1 beta " * 80_000,
+        "alpha <b>beta</b>" * 60_000,
         "\\" * 2**20,
         '{"agents":["a' + '\\"{' * 350_000,
         "タスクを作成しました。" * 90_000,
@@ -471,3 +558,94 @@ def test_finishing_twice_gives_and_reports_nothing_more() -> None:
 
 def test_without_prompts_there_are_still_the_patterns() -> None:
     assert Sanitizer({}).text("Hi [INST] You there") == "Hi [REDACTED] You there"
+
+
+SPREAD: dict[str, Callable[[list[str]], Any]] = {
+    "a list of words": lambda words: words,
+    "nested lists": lambda words: [[words[0], [words[1]]], *([word] for word in words[2:])],
+    "keys": lambda words: dict.fromkeys(words, 1),
+    "keys and values": lambda words: dict(zip(words[::2], words[1::2], strict=False)),
+    "fields": lambda words: {"a": " ".join(words[:7]), "b": " ".join(words[7:14]), "c": " ".join(words[14:])},
+    "the same field of many": lambda words: [{"title": word, "n": at} for at, word in enumerate(words)],
+    "keys with other values": lambda words: {word: f"v{at}" for at, word in enumerate(words)},
+    "numbered": lambda words: [f"{at}. {word}" for at, word in enumerate(words)],
+    "in tags": lambda words: [f"<b>{word}</b>" for word in words],
+}
+
+
+@pytest.mark.parametrize("spread", SPREAD)
+@pytest.mark.parametrize("rule", ["garden_agent", "task_agent"])
+def test_a_prompt_that_is_spread_over_a_value_is_found(rule: str, spread: str) -> None:
+    # Once each: a key that comes twice is one.
+    words = list(dict.fromkeys(re.findall(r"\w+", PROMPTS[rule])))[:21]
+    sanitizer = Sanitizer({"rule": " ".join(words)})
+    value = {"kept": "So.", "spread": SPREAD[spread](words), "n": [1, None, True, 2.5]}
+    before = copy.deepcopy(value)
+    clean = sanitizer.value(value)
+    assert value == before
+    assert (clean["kept"], clean["n"]) == ("So.", [1, None, True, 2.5])
+    left = [word for word in plain_words(repr(clean["spread"])) if word in set(words)]
+    assert not left
+    assert sanitizer.redactions == {"rule": 1}
+
+
+def test_of_a_spread_run_only_its_own_words_are_replaced() -> None:
+    value = {"a": "So: alpha beta gamma", "b": ["- delta, epsilon;", "", "zeta eta"], "c": "(theta) is it", "d": "iota"}
+    assert SANITIZER.value(value) == {
+        "a": "So: [REDACTED]",
+        "b": ["[REDACTED]", "", "[REDACTED]"],
+        "c": "[REDACTED]) is it",
+        "d": "iota",
+    }
+
+
+def test_seven_words_that_are_spread_pass() -> None:
+    value = {"a": ["alpha beta", "gamma"], "b": {"c": "delta epsilon zeta eta"}, "d": "no more"}
+    assert SANITIZER.value(value) == value
+
+
+def test_what_is_spread_over_the_values_of_one_answer_is_found_in_its_last() -> None:
+    values = SANITIZER.values()
+    words = GARDEN.split()[:10]
+    assert [values.clean({"title": word, "n": 1})["title"] for word in words] == [*words[:7], MARK, *words[8:]]
+    assert SANITIZER.values().clean([*words[7:]]) == words[7:]  # another answer
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_of_no_value_eight_words_of_a_prompt_get_out_in_a_row(data: st.DataObject) -> None:
+    texts = st.lists(st.one_of(PIECES, st.sampled_from(GARDEN.split())), max_size=12).map(" ".join)
+    value = data.draw(
+        st.recursive(texts, lambda inner: st.lists(inner, max_size=12) | st.dictionaries(texts, inner, max_size=6))
+    )
+    before = copy.deepcopy(value)
+    clean = SANITIZER.value(value)
+    assert value == before
+    keys, values = list(strings_of(clean, keys=True)), list(strings_of(clean, keys=False))
+    for together in (keys, values):
+        assert not runs(" ".join(together)) & LEAKS
+
+
+def strings_of(value: Any, *, keys: bool) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if keys:
+                yield key
+            yield from strings_of(item, keys=keys)
+    elif isinstance(value, list):
+        for item in value:
+            yield from strings_of(item, keys=keys)
+    elif not keys:
+        yield value
+
+
+def test_a_value_of_a_quarter_mebibyte_takes_a_second_of_cpu_at_most() -> None:
+    words = (GARDEN + " zebra").split()
+    for strings in (
+        [words[at % len(words)] for at in range(40_000)],
+        [words[at % 7] for at in range(40_000)],
+        ["ä"] * 80_000,
+    ):
+        begun = time.process_time()
+        assert len(SANITIZER.value(strings)) == len(strings)
+        assert time.process_time() - begun < 2
