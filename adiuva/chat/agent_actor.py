@@ -22,10 +22,13 @@ from adiuva.chat.messages import (
 )
 from adiuva.chat.observers import plugin_settings
 from adiuva.chat.rights import Rights
+from adiuva.chat.sanitizer import Sanitizer
 from adiuva.chat.tool_loop import ToolLoop, specs_of
 from adiuva.llm.protocol import Message, Model, ToolCall, ToolSpec
 from adiuva.runtime import Actor, ActorContext
 from adiuva.sdk import Agent, Context, Permission, PluginManifest, Tool
+
+_OPERATOR = ""  # whose the agents are that belong to no plugin
 
 EARLIER_RESULTS = "What the agents before you in this request answered and did, as JSON:"
 
@@ -53,6 +56,7 @@ class AgentActor(Actor):
         model: Model,
         http: aiohttp.ClientSession,
         reach: Mapping[str, frozenset[Permission]],
+        sanitizer: Sanitizer,
         more_tools: MoreTools | None = None,
         refused: Counter[str] | None = None,
         capacity: int,
@@ -60,14 +64,17 @@ class AgentActor(Actor):
     ) -> None:
         """``manifest``: of the plugin that the agent belongs to, whose settings and rights its tools have.
 
-        ``reach``: what each agent of this server reads. ``more_tools`` gives tools beside the agent's own.
+        ``reach``: what each agent of this server reads. ``sanitizer`` knows the prompts. ``more_tools`` gives tools
+        beside the agent's own.
         ``refused`` counts actions beyond the rights, by the tool that wanted them.
         """
         super().__init__(agent.name, capacity=capacity, concurrency=concurrency)
         self._agent = agent
         self._manifest = manifest
         self._plugin_id = manifest.id if manifest else None
+        self._owner = self._plugin_id or _OPERATOR
         self._reach = reach
+        self._sanitizer = sanitizer
         self._more_tools = more_tools
         self._views: dict[frozenset[Permission] | None, _View] = {}  # by what is granted, which few sets are
         self._refused = Counter() if refused is None else refused
@@ -108,6 +115,7 @@ class AgentActor(Actor):
                 model_name=payload.model,
                 on_text=on_text if payload.stream else None,
                 on_action=on_action,
+                clean=self._sanitizer.values().clean,
                 client=client if payload.client_tools else None,
                 done_before=[action for result in payload.previous_results for action in result.get("actions", ())],
                 messages=self._messages(payload, context),
@@ -119,7 +127,7 @@ class AgentActor(Actor):
             response=response,
             actions=tuple(loop.actions),
             usage=loop.usage,
-            shared_memory=context.shared_memory,
+            shared_memory={**payload.shared_memory, self._owner: context.shared_memory},
         )
 
     def _messages(self, job: AgentJob, context: Context) -> list[Message]:
@@ -150,7 +158,7 @@ class AgentActor(Actor):
             data=data,
             history=[{"role": entry.role, "content": entry.content} for entry in job.history],
             previous_results=list(results),
-            shared_memory=dict(job.shared_memory),
+            shared_memory=dict(job.shared_memory.get(self._owner, {})),
             vector_store_context=_list(data.get("vectors")),
             now=client_now(job.context),
             settings=plugin_settings(job.context, self._plugin_id),

@@ -5,7 +5,7 @@ from functools import partial
 
 import aiohttp
 
-from adiuva.chat.agent_actor import AgentActor, MoreTools
+from adiuva.chat.agent_actor import EARLIER_RESULTS, AgentActor, MoreTools
 from adiuva.chat.mcp.tools import McpServers
 from adiuva.chat.observers import Observers
 from adiuva.chat.orchestrator import PROMPTS, Orchestrator
@@ -37,8 +37,8 @@ async def start_chat(
     """
     plans = Plans(registry)
     agents = {agent.name: agent for agent in registry.list_agents()}
-    prompts = {**{name: agent.instructions for name, agent in agents.items()}, **PROMPTS, **plans.templates.texts()}
-    sanitizer = Sanitizer(prompts)
+    prompts = {name: agent.instructions for name, agent in agents.items()}
+    sanitizer = Sanitizer({**prompts, **PROMPTS, "earlier_results": EARLIER_RESULTS, **plans.templates.texts()})
     reach = {name: reach_of(agent, registry.manifest_of(name)) for name, agent in agents.items()}
     refs = {}
     refused: dict[str, Counter[str]] = {name: Counter() for name in agents}
@@ -50,7 +50,8 @@ async def start_chat(
                 model=model,
                 http=http,
                 reach=reach,
-                more_tools=_more_tools(mcp, name, registry, sanitizer),
+                sanitizer=sanitizer,
+                more_tools=_more_tools(mcp, name, registry),
                 refused=refused[name],
                 capacity=settings.mailbox_capacity,
                 concurrency=settings.agent_concurrency,
@@ -79,8 +80,8 @@ async def start_chat(
     )
 
 
-def _more_tools(mcp: McpServers | None, agent: str, registry: AgentRegistry, sanitizer: Sanitizer) -> MoreTools | None:
+def _more_tools(mcp: McpServers | None, agent: str, registry: AgentRegistry) -> MoreTools | None:
     if mcp is None or not mcp.connections:
         return None
     own = registry.manifest_of(agent) is None
-    return partial(mcp.tools_for, agent, own=own, clean=sanitizer.value)
+    return partial(mcp.tools_for, agent, own=own)

@@ -91,7 +91,7 @@ class Orchestrator(Actor):
         *,
         stream: bool,
         results: Results = (),
-        memory: dict[str, Any] | None = None,
+        memory: dict[str, dict[str, Any]] | None = None,
     ) -> ChatResult:
         message = AgentJob(
             message=job.message,
@@ -142,7 +142,7 @@ class Orchestrator(Actor):
     async def _pipeline(self, names: tuple[str, ...], job: ChatJob, ctx: ActorContext, usage: Usage) -> ChatResult:
         results: list[dict[str, Any]] = []
         actions: list[ProducedAction] = []
-        memory: dict[str, Any] = {}
+        memory: dict[str, dict[str, Any]] = {}
         failed: dict[str, AdiuvaError] = {}
         for name in names:
             try:

@@ -28,6 +28,7 @@ _START = "\x02"  # the word before the first of an answer
 _JOINING = frozenset(
     "'\u2018\u2019\u02bc\uff07\u115f\u1160\u3164\uffa0"
 )  # apostrophes, and letters that cannot be seen
+_APART = dict.fromkeys(map(ord, "'\u2019"), " ")  # "it's" is "its", and "it s" as well
 _FILLERS = frozenset("\u115f\u1160\u3164\uffa0")
 # The small letters of Greek, Cyrillic, Armenian and Latin itself that Unicode's list of confusables (UTS #39) has for
 # a Latin one, and Cyrillic ones whose capitals it has.
@@ -113,8 +114,9 @@ class Automaton:
             self._insert((_START, "redacted", *words), "opener", len(words))
         self.last_opener = len(self.depth) - 1
         for rule, prompt in prompts.items():
-            for run in _runs(list(words_of(prompt))):
-                self._insert(run, rule, len(run))
+            for text in {prompt, prompt.translate(_APART)}:
+                for run in _runs(list(words_of(text))):
+                    self._insert(run, rule, len(run))
         self._link()
         self.longest_word = max((len(word) for children in self.children for word in children), default=0)
         self.prefixes = {

@@ -108,6 +108,8 @@ class Chat:
         """The error as it may go out: what an agent raises may quote its prompt."""
         if isinstance(error, AdiuvaError):
             error.message = self.sanitizer.text(error.message)
+        if isinstance(error, ValidationFailedError):
+            error.errors = tuple((field, self.sanitizer.text(fault)) for field, fault in error.errors)
         return error
 
     def session(self, job: ChatJob, principal: Principal) -> Session:

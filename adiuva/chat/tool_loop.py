@@ -23,6 +23,7 @@ log = structlog.get_logger(__name__)
 
 MAX_TURNS = 5
 MAX_RESPONSE_CHARACTERS = 1024 * 1024  # several times what models give at most
+MAX_ERROR_CHARACTERS = 16 * 1024  # of what a tool says of its fault
 BETWEEN_TURNS = "\n\n"
 GAVE_UP = f"I stopped here: this took more than {MAX_TURNS} steps."
 
@@ -45,6 +46,7 @@ class ToolLoop:
     model_name: str
     on_text: OnText | None
     on_action: Callable[[ProducedAction], Awaitable[None]]
+    clean: Callable[[Any], Any]  # takes prompts out of what a tool is called with, which may send it anywhere
     client: ClientTools | None = None  # who runs the tools that are for the client; None: this server does
     done_before: Sequence[Mapping[str, Any]] = ()  # actions of the agents before, which are not done again
     messages: list[Message]
@@ -115,7 +117,7 @@ class ToolLoop:
         try:
             return ToolOutcome(value=await self._result(call), failed=False)
         except ToolError as error:
-            return ToolOutcome(value=str(error), failed=True)
+            return ToolOutcome(value=_readable(str(error)), failed=True)
         except (Exception, SystemExit, asyncio.CancelledError) as error:
             if isinstance(error, asyncio.CancelledError) and _cancelled():
                 raise
@@ -140,7 +142,7 @@ class ToolLoop:
         if self.client is not None and tool.for_client:
             value = await self.client.call(tool, arguments)
         else:
-            value = await tool.call(self.agent, self.context, arguments)
+            value = await tool.call(self.agent, self.context, self.clean(arguments))
         if isinstance(value, Action):
             if not self.rights.allow(tool, value):
                 self.refused[tool.name] += 1
@@ -173,6 +175,11 @@ class ToolLoop:
         self.actions.append(produced)
         await self.on_action(produced)
         return {"ok": True, **done}
+
+
+def _readable(text: str) -> str:
+    """What an author's code says of a fault, as it can be sent: no longer than a model needs, and in UTF-8."""
+    return text[:MAX_ERROR_CHARACTERS].encode(errors="replace").decode()
 
 
 def _cancelled() -> bool:

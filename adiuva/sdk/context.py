@@ -31,7 +31,7 @@ class Context:
     previous_results: list[Any] = field(factory=list, repr=False)
     """In a pipeline: what the agents before this one have answered and done."""
     shared_memory: dict[str, Any] = field(factory=dict, repr=False)
-    """Shared by the agents of one pipeline run, and gone after it. Yours to write to."""
+    """Shared by the agents of one plugin in one pipeline run, and gone after it. Yours to write to."""
     vector_store_context: list[Any] = field(factory=list, repr=False)
     """What the client found in its own vectors for this message."""
     now: datetime = field(factory=clock.now)

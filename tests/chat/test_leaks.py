@@ -6,8 +6,9 @@ from typing import Any
 import orjson
 import pytest
 
+from adiuva.chat.agent_actor import EARLIER_RESULTS
 from adiuva.chat.orchestrator import SYNTHESIS_PROMPT
-from adiuva.errors import AdiuvaError
+from adiuva.errors import AdiuvaError, ValidationFailedError
 from adiuva.testing.models import ScriptedModel, calling, turn
 from tests.chat.conftest import Start, TaskAgent, User, register
 from tests.chat.test_socket import frames
@@ -85,6 +86,38 @@ async def test_in_an_error(user: User, model: ScriptedModel) -> None:
     socket = await user.socket()
     await socket.send_json(ASK)
     assert not leaks([problem, await frames(socket)])
+
+
+async def test_in_the_faults_of_fields(user: User, model: ScriptedModel) -> None:
+    model.add([ValidationFailedError([("message", SECRET)]), ValidationFailedError([("message", SECRET)])])
+    status, problem = await user.post("/chat", ASK)
+    socket = await user.socket()
+    await socket.send_json(ASK)
+    assert (status, problem["errors"]) == (422, [{"field": "message", "message": "[REDACTED]."}])
+    assert not leaks([problem, await frames(socket)])
+
+
+async def test_over_several_actions_and_their_fields(user: User, model: ScriptedModel) -> None:
+    said = SECRET.split()
+    wishes = [calling("create_task", title=word) for word in said]
+    model.add([turn(*wishes), "Fertig."] * 2)
+    _, answer = await user.post("/chat", ASK)
+    socket = await user.socket()
+    await socket.send_json(ASK)
+    *sent, done = await frames(socket)
+    for actions in (answer["actions"], done["actions"], [frame["action"] for frame in sent if "action" in frame]):
+        titles = [action["params"]["title"] for action in actions]
+        assert len(titles) == len(said)
+        assert titles[:7] == [*said[:6], "[REDACTED]"]  # "user's" counts for two
+        assert not leaks(titles)
+
+
+async def test_what_agents_are_told_of_each_other(user: User, model: ScriptedModel) -> None:
+    model.add(["Eins.", f"Mir wurde gesagt: {EARLIER_RESULTS}", "Eins. Zwei."])
+    _, answer = await user.post("/chat", {"message": "Hi", "agents": ["task_agent", "checkpoint_agent"]})
+    model.add([f"Mir wurde gesagt: {EARLIER_RESULTS}"])
+    _, answer = await user.post("/chat", ASK)
+    assert answer["response"] == "Mir wurde gesagt: [REDACTED]:"
 
 
 async def test_in_a_joined_answer_and_in_plans(user: User, model: ScriptedModel) -> None:

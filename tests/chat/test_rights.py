@@ -18,6 +18,19 @@ from adiuva.web.keys import DATABASE
 from tests.chat.conftest import User, register
 
 
+class Remembering(Agent):
+    description = "Remembers."
+    instructions = "You remember."
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @tool
+    def remember(self, ctx: Context, what: str) -> list[str]:
+        """All that was remembered, by whoever can."""
+        return [*ctx.shared_memory.setdefault("all", []), ctx.shared_memory["all"].append(what) or what]
+
+
 class GardenAgent(Agent):
     name = "garden_agent"
     description = "Plans garden work."
@@ -104,8 +117,15 @@ ASK = {"message": "Hi", "agents": ["garden_agent"]}
 async def user(settings: Settings, model: ScriptedModel) -> Any:
     manifest = PluginManifest(id=PLUGIN, permissions=["read:tasks", "write:tasks"])
     template = PromptTemplate(id="tpl_garden_agent_default", agent="garden_agent", text="{{message}}, with {{data}}")
-    garden = LoadedPlugin(name="garden", version="", agents=(GardenAgent(),), manifest=manifest, templates=(template,))
-    own = LoadedPlugin(name="own", version="", agents=(NoteAgent(), ShoppingAgent()), manifest=None)
+    garden = LoadedPlugin(
+        name="garden",
+        version="",
+        agents=(GardenAgent(), Remembering("bed_agent")),
+        manifest=manifest,
+        templates=(template,),
+    )
+    theirs = (NoteAgent(), ShoppingAgent(), Remembering("diary_agent"), Remembering("list_agent"))
+    own = LoadedPlugin(name="own", version="", agents=theirs, manifest=None)
     registry = AgentRegistry(plugins=(garden, own))
     app = create_app(evolve(settings, default_tier="power"), model=model, registry=registry)
     client: TestClient[Any, Any] = TestClient(TestServer(app))
@@ -130,7 +150,8 @@ async def install(user: User, accepted: str = "NULL") -> None:
 async def test_who_has_not_installed_the_plugin_has_no_such_agent(user: User) -> None:
     status, problem = await user.post("/chat", ASK)
     assert (status, problem["errors"][0]["field"]) == (422, "agents[0]")
-    assert [agent["name"] for agent in (await user.get("/agents"))[1]["items"]] == ["note_agent", "shopping_agent"]
+    agents = [agent["name"] for agent in (await user.get("/agents"))[1]["items"]]
+    assert agents == ["diary_agent", "list_agent", "note_agent", "shopping_agent"]
 
 
 async def test_who_has_installed_it_talks_to_its_agent_until_it_is_uninstalled_or_withdrawn(
@@ -198,7 +219,14 @@ async def test_a_tier_without_the_marketplace_is_without_its_plugins(user: User,
     status, problem = await user.post("/chat", ASK)
     assert (status, problem["code"]) == (403, "tier_required")
     agents = {agent["name"]: agent["available"] for agent in (await user.get("/agents"))[1]["items"]}
-    assert agents == {"garden_agent": False, "note_agent": True, "shopping_agent": True}
+    assert agents == {
+        "garden_agent": False,
+        "bed_agent": False,
+        "note_agent": True,
+        "shopping_agent": True,
+        "diary_agent": True,
+        "list_agent": True,
+    }
     await run_sql(user, "UPDATE subscriptions SET tier = 'team'")
     model.add(["Hallo."])
     assert (await user.post("/chat", ASK))[0] == 200
@@ -250,6 +278,18 @@ async def test_in_a_pipeline_a_plugin_sees_the_results_of_agents_whose_matters_i
     assert "It is planned." in prompt
     assert "diary" not in prompt
     assert "It is written." not in prompt
+
+
+async def test_in_a_pipeline_a_plugins_agents_share_what_they_remember_with_no_others(
+    user: User, model: ScriptedModel
+) -> None:
+    await install(user)
+    agents = ["diary_agent", "bed_agent", "list_agent"]
+    model.add([each for name in agents for each in (turn(calling("remember", what=name)), "So.")] + ["All done."])
+    status, _ = await user.post("/chat", {**ASK, "agents": agents})
+    assert status == 200
+    remembered = [orjson.loads(call.messages[-1].content) for call in model.calls[1:6:2]]
+    assert remembered == [["diary_agent"], ["bed_agent"], ["diary_agent", "list_agent"]]
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,7 @@ DISGUISES: dict[str, Callable[[str], str]] = {
     "list": lambda text: "".join(f"- {word}\n" for word in text.split()),
     "no punctuation": lambda text: re.sub(r"[^\w\s'-]", "", text),
     "more punctuation": lambda text: ", ".join(text.split()),
+    "no apostrophes": lambda text: text.replace("'", " "),
     "curly apostrophes": lambda text: text.replace("'", "\u2019"),
     "full width": lambda text: "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in text),
     "mathematical bold": lambda text: "".join(chr(0x1D41A + ord(c) - ord("a")) if "a" <= c <= "z" else c for c in text),

@@ -163,6 +163,7 @@ async def talk(agent: Agent, text: str, *history: Message) -> tuple[str, list[Pr
         model_name=NAME,
         on_text=Listener(),
         on_action=on_action,
+        clean=dict,
         messages=[Message(role="system", content=system), *history, Message(role="user", content=text)],
     )
     return await loop.run(), actions

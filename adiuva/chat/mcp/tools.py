@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any, Final
 
@@ -28,11 +28,10 @@ class McpTool(Tool):
 
     _connection: Connection = field(repr=False)
     _remote_name: str
-    _clean: Callable[[Any], Any] = field(repr=False)
 
     async def call(self, agent: Any, ctx: Context, arguments: Mapping[str, Any]) -> Any:  # noqa: ARG002 - as Tool's
-        """Have the server run it; what a model may have put in of a prompt is taken out first."""
-        return await self._connection.call(self._remote_name, self._clean(dict(arguments)))
+        """Have the server run it."""
+        return await self._connection.call(self._remote_name, dict(arguments))
 
     def check(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments as they are: the server checks them."""
@@ -58,17 +57,17 @@ class McpServers:
             )
         return cls(connections=tuple(Connection(config=config) for config in servers))
 
-    async def tools_for(self, agent: str, *, own: bool, clean: Callable[[Any], Any]) -> dict[str, Tool]:
+    async def tools_for(self, agent: str, *, own: bool) -> dict[str, Tool]:
         """What ``agent`` may use, by the name that its model sees; ``own``: it is the operator's own agent.
 
-        Servers that cannot be reached now have none. ``clean`` is what arguments pass on their way out.
+        Servers that cannot be reached now have none.
         """
         mine = [
             connection
             for connection in self.connections
             if agent in connection.config.agents or (own and not connection.config.agents)
         ]
-        found = await asyncio.gather(*(_tools_of(connection, clean) for connection in mine))
+        found = await asyncio.gather(*(_tools_of(connection) for connection in mine))
         return {name: tool for tools in found for name, tool in tools.items()}
 
     async def close(self) -> None:
@@ -76,7 +75,7 @@ class McpServers:
         await asyncio.gather(*(connection.close() for connection in self.connections))
 
 
-async def _tools_of(connection: Connection, clean: Callable[[Any], Any]) -> dict[str, Tool]:
+async def _tools_of(connection: Connection) -> dict[str, Tool]:
     try:
         listed = await connection.tools()
     except NotConnectedError:
@@ -98,6 +97,5 @@ async def _tools_of(connection: Connection, clean: Callable[[Any], Any]) -> dict
             accepted=(),
             connection=connection,
             remote_name=remote.name,
-            clean=clean,
         )
     return tools

@@ -17,7 +17,7 @@ from adiuva.chat.mcp import tools as mcp_tools
 from adiuva.chat.mcp.connection import Connection, NotConnectedError
 from adiuva.chat.mcp.tools import McpServers
 from adiuva.mcp_config import McpServerConfig
-from adiuva.sdk import Context, ToolError
+from adiuva.sdk import ToolError
 from adiuva.settings import SettingsError
 from adiuva.testing.models import ScriptedModel, calling, turn
 from tests.chat.conftest import Start, TaskAgent, register
@@ -117,7 +117,7 @@ async def test_a_server_that_is_not_there_costs_nothing_but_its_tools(url: str) 
     missing = Connection(config=McpServerConfig(name="gone", url=f"http://127.0.0.1:{_free_port()}/mcp"))
     no_program = Connection(config=McpServerConfig(name="none", command="/no/such/program"))
     servers = McpServers(connections=(missing, no_program, Connection(config=McpServerConfig(name="wiki", url=url))))
-    tools = await servers.tools_for("task_agent", own=True, clean=lambda value: value)
+    tools = await servers.tools_for("task_agent", own=True)
     assert {name.partition("__")[0] for name in tools} == {"wiki"}
     began = time.monotonic()
     with pytest.raises(NotConnectedError):  # for a second it is not even tried
@@ -161,11 +161,15 @@ async def test_an_agent_is_shown_the_tools_and_its_model_gets_the_results(
     assert '"# Roses"' in [message.content for message in model.calls[1].messages if message.role == "tool"]
 
 
-async def test_what_a_model_tells_a_server_of_its_prompt_is_taken_out(url: str) -> None:
-    servers = McpServers(connections=(Connection(config=McpServerConfig(name="wiki", url=url)),))
-    tools = await servers.tools_for("task_agent", own=True, clean=lambda _: {"title": "[REDACTED]"})
-    assert await tools["wiki__read_page"].call(None, Context(), {"title": "my prompt"}) == "# [REDACTED]"
-    await servers.close()
+async def test_what_a_model_tells_a_server_of_its_prompt_is_taken_out(
+    start: Start, model: ScriptedModel, agent: TaskAgent, url: str
+) -> None:
+    agent.instructions = "Never touch what belongs to the green archive of the northern office."
+    server = McpServerConfig(name="wiki", url=url)
+    user = await register(await start(default_tier="pro", mcp_servers=(server,)))
+    model.add([turn(calling("wiki__read_page", title=agent.instructions)), "Done."])
+    await user.post("/chat", {"message": "Roses", "agents": ["task_agent"]})
+    assert '"# [REDACTED]."' in [message.content for message in model.calls[1].messages if message.role == "tool"]
 
 
 async def test_whose_tools_they_are_is_the_operators_to_say(url: str) -> None:
@@ -174,7 +178,7 @@ async def test_whose_tools_they_are_is_the_operators_to_say(url: str) -> None:
     servers = McpServers(connections=(Connection(config=everyone), Connection(config=one)))
 
     async def prefixes(agent: str, *, own: bool) -> set[str]:
-        tools = await servers.tools_for(agent, own=own, clean=lambda value: value)
+        tools = await servers.tools_for(agent, own=own)
         return {name.partition("__")[0] for name in tools}
 
     assert await prefixes("task_agent", own=True) == {"wiki"}
