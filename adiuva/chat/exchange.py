@@ -59,14 +59,14 @@ class Exchange:
         if self._session is not None:
             await self._session.cancel()
 
-    async def deliver(self, frame: dict[str, Any]) -> None:
+    def deliver(self, frame: dict[str, Any]) -> None:
         """Hand the client's answer to a tool call on; one that nobody waits for, or no longer, is dropped."""
         if frame["id"] not in self._open_calls or self._session is None:
             return
         self._open_calls.discard(frame["id"])
         if fault := _fault_of(frame):
             frame = {"id": frame["id"], "error": fault}
-        await self._session.send(frame)
+        self._session.send(frame)
 
     async def _pass_on(self, event: object) -> None:
         match event:

@@ -191,23 +191,25 @@ class ChatSocket:
         if not isinstance(frame.get("id"), str) or ("result" in frame) == ("error" in frame):
             return await self._send_error(InvalidRequestError("A tool_result has an id, and a result or an error."))
         if self._exchange is not None:
-            await self._exchange.deliver(frame)
+            self._exchange.deliver(frame)
         return None
 
     # running
 
     async def _work(self, exchange: Exchange, frame: dict[str, Any]) -> None:
-        while True:
-            self._exchange = exchange
-            with self._span():
-                await self._serve(exchange, frame)
-            if self.expired:
-                await self.close(CLOSE_UNAUTHORIZED, "token expired")
-            if not self._waiting or self._closing or self._leaving:
-                break
-            exchange, text = self._waiting.popleft()
-            frame = orjson.loads(text)
-        self._worker = self._exchange = None
+        try:
+            while True:
+                self._exchange = exchange
+                with self._span():
+                    await self._serve(exchange, frame)
+                if self.expired:
+                    await self.close(CLOSE_UNAUTHORIZED, "token expired")
+                if not self._waiting or self._closing or self._leaving:
+                    break
+                exchange, text = self._waiting.popleft()
+                frame = orjson.loads(text)
+        finally:
+            self._worker = self._exchange = None
 
     def _span(self) -> AbstractContextManager[None]:
         return nullcontext() if self._spans is None else self._spans.socket_request()
@@ -224,8 +226,10 @@ class ChatSocket:
         """Run one request: its events, then exactly one of done, error and cancelled."""
         started = time.monotonic()
         last: dict[str, Any] | None
+        raw = b""
         try:
             last = {} if exchange.cancelled else await exchange.run(*await self._admit(frame))
+            raw = wire.dump(last)  # here: an answer that is no JSON is this request's fault as well
         except UnauthorizedError:
             last = None
             await self.close(CLOSE_UNAUTHORIZED, "login revoked")
@@ -233,8 +237,10 @@ class ChatSocket:
             last = None  # the reader sees it too, and ends the socket
         except Exception as error:  # noqa: BLE001 - one request's fault never ends the socket
             last = {} if exchange.cancelled else problems.frame(self._chat.clean_error(error))
+            raw = wire.dump(last)
         if last is not None and exchange.cancelled:
             last = {"type": "cancelled"}
+            raw = wire.dump(last)
         self._exchange = None  # what comes from here on is for the next one
         outcome = last.get("code", last["type"]) if last else "closed"
         seconds = time.monotonic() - started
@@ -242,7 +248,7 @@ class ChatSocket:
             self._counting.socket_request(outcome, seconds)
         log.info("socket request", outcome=outcome, ms=round(seconds * 1000, 1), user_id=self._user_id)
         if last:
-            await self._send(last)
+            await self._send_bytes(raw)
 
     async def _admit(self, frame: dict[str, Any]) -> tuple[ChatJob, Principal]:
         if self.expired:

@@ -58,12 +58,13 @@ class Session:
             raise self._request.error
         return self._request.value
 
-    async def send(self, item: Any) -> None:
-        """Send ``item`` to the handler, which ``ActorContext.read`` gives it; waits while the buffer is full.
+    def send(self, item: Any) -> bool:
+        """Send ``item`` to the handler, which ``ActorContext.read`` gives it; whether it was taken.
 
-        Once the handler has ended, it is dropped.
+        It is dropped once the handler has ended, and while the buffer is full of what the handler has not read: whoever
+        sends may have a client's socket to read, and waits for no handler.
         """
-        await self._inbox.put(item)
+        return self._inbox.offer(item)
 
     async def cancel(self) -> None:
         """Cancel the handler and wait until it has ended, at most 5 s. No event comes out of the session any more."""

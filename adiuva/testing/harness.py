@@ -185,7 +185,7 @@ class AgentHarness:
             frame = orjson.loads(raw)
             frames.append(frame)
             if frame["type"] == "tool_call":
-                await exchange.deliver({"type": "tool_result", "id": frame["id"], **self._answer(frame)})
+                exchange.deliver({"type": "tool_result", "id": frame["id"], **self._answer(frame)})
 
         exchange = Exchange(chat, send)
         principal = self._principal()

@@ -8,9 +8,9 @@ import pytest
 from aiohttp import ClientWebSocketResponse
 
 from adiuva.chat import client_tools
-from adiuva.llm.protocol import ToolCall
+from adiuva.llm.protocol import ModelCall, ModelTurn, OnText, ToolCall
 from adiuva.testing.models import ScriptedModel, calling, turn
-from tests.chat.conftest import Start, TaskAgent, User, register
+from tests.chat.conftest import GatedModel, Start, TaskAgent, User, register
 from tests.chat.test_socket import frames
 
 ASK = {"message": "Hi", "agents": ["task_agent"], "client_tools": True}
@@ -135,6 +135,29 @@ async def test_wrong_arguments_never_reach_the_client(user: User, model: Scripte
     socket = await user.socket()
     await socket.send_json(ASK)
     assert [frame["type"] for frame in await frames(socket)] == ["chunk", "done"]
+
+
+async def test_late_answers_that_nobody_reads_keep_no_frame_behind_them_waiting(
+    start: Start, model: ScriptedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_tools, "ANSWER_SECONDS", 0.05)
+    gated = GatedModel()
+    model.add([turn(*[ToolCall(id=str(at), name="list_tasks", arguments="{}") for at in range(20)]), "Eins."])
+
+    class Model:
+        async def run(self, call: ModelCall, on_text: OnText | None = None) -> ModelTurn:
+            return await (model if len(model.calls) < 2 else gated).run(call, on_text)
+
+    user = await register(await start(Model(), default_tier="pro"))
+    socket = await user.socket()
+    await socket.send_json({**ASK, "agents": ["task_agent", "checkpoint_agent"]})
+    calls = [await asked(socket) for _ in range(20)]
+    await asyncio.wait_for(gated.spoke.wait(), 10)  # the second agent's turn: the first one's answers are late
+    for call in calls:
+        await socket.send_json({"type": "tool_result", "id": call["id"], "result": []})
+    await socket.send_json({"type": "cancel"})
+    assert await frames(socket) == [{"type": "cancelled"}]
+    await asyncio.wait_for(gated.ended.wait(), 10)
 
 
 async def test_cancel_while_the_client_is_asked_ends_the_request(

@@ -12,7 +12,7 @@ from aiohttp import ClientWebSocketResponse, WSMsgType, WSServerHandshakeError
 from adiuva import clock
 from adiuva.auth.socket_watch import SOCKETS
 from adiuva.errors import LlmUnavailableError
-from adiuva.llm.protocol import ModelCall, ModelTurn, OnText
+from adiuva.llm.protocol import ModelCall, ModelTurn, OnText, Usage
 from adiuva.testing.models import ScriptedModel, calling, turn
 from tests.chat.conftest import API, GatedModel, Start, TaskAgent, User, register
 
@@ -156,6 +156,16 @@ async def test_a_failing_model_is_an_error_and_the_socket_goes_on(user: User, mo
         await socket.send_json(HI)
         codes.append((await frames(socket))[-1].get("code"))
     assert codes == ["llm_unavailable", "internal_error", None]
+
+
+async def test_an_answer_that_cannot_be_written_is_an_error_and_the_socket_goes_on(
+    user: User, model: ScriptedModel
+) -> None:
+    model.add([ModelTurn(text="Hi", usage=Usage(prompt_tokens=2**64, completion_tokens=1)), "Wieder da."])
+    socket = await user.socket()
+    for ending in ("error", "done"):
+        await socket.send_json(HI)
+        assert (await frames(socket))[-1]["type"] == ending
 
 
 async def test_a_binary_frame_closes_with_1003(user: User) -> None:
