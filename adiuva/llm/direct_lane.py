@@ -1,7 +1,9 @@
 """The lane straight to endpoints that speak OpenAI's wire: one shared session, and as little as possible per token."""
 
+import asyncio
 import re
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
 from typing import Any, ClassVar
 
 import aiohttp
@@ -19,9 +21,11 @@ from adiuva.llm.spare import SparingConnector
 from adiuva.llm.sse import SseParser, SseTooLargeError
 
 _CONNECT_SECONDS = 10.0
+_LINGER_SECONDS = 1.0  # that an answer which is whole waits for its connection, to use it again
 _LARGEST_ERROR = 64 * 1024
 _TRANSPORT = (aiohttp.ClientError, TimeoutError, OSError)
 _REASONING = re.compile(r"(?:openai/)?(?:o\d|gpt-(?:[5-9]|\d\d))")  # these take no temperature but their own
+_DONE = b"[DONE]"
 _OPENAI_HOST = "https://api.openai.com/"
 
 
@@ -79,6 +83,9 @@ class DirectLane:
                 events = parser.feed(chunk)
                 if events and (delta := _merged(events)) is not None:
                     yield delta
+                    if events[-1] == _DONE:
+                        await _linger(response)
+                        return
             if (delta := _merged(parser.end())) is not None:
                 yield delta
         except _TRANSPORT:
@@ -126,6 +133,13 @@ class DirectLane:
         return fault
 
 
+async def _linger(response: aiohttp.ClientResponse) -> None:
+    """Wait for the end of the body; an end that is bad or does not come takes nothing from the answer."""
+    with suppress(*_TRANSPORT):
+        async with asyncio.timeout(_LINGER_SECONDS):
+            await response.content.readany()
+
+
 def _request(call: ModelCall, endpoint: Endpoint, *, stream: bool) -> bytes:
     body = openai_wire.request_body(call, model=endpoint.model, stream=stream)
     if call.tools:
@@ -156,14 +170,14 @@ def _json(body: bytes) -> Any:
 
 def _merged(events: list[bytes]) -> Delta | None:
     """The deltas of these events as one; None where there is nothing in them."""
-    if len(events) == 1 and events[0] != b"[DONE]":
+    if len(events) == 1 and events[0] != _DONE:
         return openai_wire.delta_of(_json(events[0]))
     texts: list[str] = []
     tools: list[ToolFragment] = []
     usage: Usage | None = None
     finished = False
     for event in events:
-        if event == b"[DONE]":
+        if event == _DONE:
             finished = True
             continue
         delta = openai_wire.delta_of(_json(event))

@@ -157,10 +157,12 @@ class _Attempt:
             if not limit.expired():
                 raise  # the listener's own
             fault = ProviderFault("timeout")
+        except ProviderFault as error:
+            fault = error
         else:
-            if builder.finished:
-                return builder.turn()
             fault = ProviderFault("broken")
+        if builder.finished:  # what goes wrong after its end takes nothing from an answer
+            return builder.turn()
         raise fault
 
     async def _stream(self, lane: Lane, builder: TurnBuilder, limit: SilenceLimit, on_text: OnText) -> None:

@@ -9,6 +9,8 @@ from adiuva.llm.faults import ProviderFault
 from adiuva.llm.lane import Delta, ToolFragment
 from adiuva.llm.protocol import Message, ModelCall, Usage
 
+_MOST_TOKENS = 2**53  # what a client in JavaScript can read; no model has a thousandth of it
+
 
 def request_body(call: ModelCall, *, model: str, stream: bool) -> dict[str, Any]:
     """The request for ``call``, but for its tools; ``model`` is the name that the provider itself uses."""
@@ -85,7 +87,7 @@ def _delta(body: Any, *, part: str) -> Delta:
             usage=usage,
             finished=choice.get("finish_reason") is not None or part == "message",
         )
-    except (AttributeError, KeyError, TypeError, IndexError):
+    except (AttributeError, KeyError, TypeError, IndexError, ValueError, OverflowError):
         fault = ProviderFault("nonsense")
     raise fault
 
@@ -115,5 +117,10 @@ def _usage(usage: Any) -> Usage | None:
     if not usage:
         return None
     return Usage(
-        prompt_tokens=int(usage.get("prompt_tokens") or 0), completion_tokens=int(usage.get("completion_tokens") or 0)
+        prompt_tokens=_count(usage.get("prompt_tokens")), completion_tokens=_count(usage.get("completion_tokens"))
     )
+
+
+def _count(tokens: Any) -> int:
+    """How many tokens a provider says there were; 0 where it says nothing that can be."""
+    return int(tokens) if isinstance(tokens, int | float) and 0 <= tokens <= _MOST_TOKENS else 0

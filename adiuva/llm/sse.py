@@ -32,7 +32,7 @@ class SseParser:
             elif line.startswith(b"data:"):
                 value = line[6:] if line.startswith(b"data: ") else line[5:]
                 self._data.append(value)
-                self._size += len(value)
+                self._size += len(value) + 1  # empty lines take room as well
         if self._size + len(self._rest) > _LARGEST:
             raise SseTooLargeError
         return events

@@ -15,6 +15,7 @@ from adiuva.testing.listening import Listening
 
 USAGE = Usage(prompt_tokens=11, completion_tokens=5)
 Ending = Literal["whole", "cut", "drop", "hang"]
+After = Literal["end", "drop", "hang"]
 _HEAD = {"id": "chatcmpl-double", "created": 1, "model": "double"}
 _STREAM_HEADERS = {"Content-Type": "text/event-stream"}
 
@@ -33,6 +34,8 @@ class Reply:
     split: int = 7  # characters of a tool call's arguments in one delta
     usage: Usage | None = USAGE
     ending: Ending = "whole"
+    after: After = "end"  # what comes of the connection once a stream is whole
+    marked: bool = True  # whether a stream that is whole says [DONE]
     gate: asyncio.Event | None = None  # waited for after the first delta
     pause: float = 0.0  # seconds after each delta
     status: int = 200
@@ -163,7 +166,7 @@ class OpenAIDouble(Listening):
         if reply.gate is not None:
             await reply.gate.wait()
         if reply.ending != "whole":
-            return await _end_early(request, reply)
+            return await _break_off(request, reply.ending)
         message: dict[str, Any] = {"role": "assistant", "content": "".join(reply.pieces) or None}
         if reply.tool_calls:
             message["tool_calls"] = [_wire_call(tool_call) for tool_call in reply.tool_calls]
@@ -191,16 +194,17 @@ class OpenAIDouble(Listening):
             await response.write_eof()
             return response
         if reply.ending != "whole":
-            return await _end_early(request, reply)
+            return await _break_off(request, reply.ending)
         await response.write(_event([{"index": 0, "delta": {}, "finish_reason": _finish(reply)}]))
         if reply.usage is not None:
             await response.write(_event([], **_usage(reply)))
-        await response.write(b"data: [DONE]\n\n")
-        return response
+        if reply.marked:
+            await response.write(b"data: [DONE]\n\n")
+        return response if reply.after == "end" else await _break_off(request, reply.after)
 
 
-async def _end_early(request: web.Request, reply: Reply) -> web.StreamResponse:
-    if reply.ending == "hang":
+async def _break_off(request: web.Request, how: Ending | After) -> web.StreamResponse:
+    if how == "hang":
         await asyncio.Event().wait()
     assert request.transport is not None
     request.transport.abort()

@@ -1,5 +1,7 @@
 """What only the lane straight to OpenAI's wire has to prove; the contract of all lanes is in test_lanes."""
 
+import asyncio
+import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -10,7 +12,7 @@ import pytest
 from adiuva.errors import LlmUnavailableError
 from adiuva.llm.direct_lane import DirectLane
 from adiuva.llm.gateway import Gateway
-from adiuva.llm.protocol import ModelCall
+from adiuva.llm.protocol import ModelCall, Usage
 from adiuva.llm.providers import Endpoints
 from adiuva.testing import openai_double as reply
 from adiuva.testing.models import Listener
@@ -68,6 +70,50 @@ async def test_an_error_within_a_stream_is_an_error(
 
     assert "canary" not in str(caught.value)
     assert len(double.requests) == 3
+
+
+@pytest.mark.parametrize("marked, patience", [(True, 60.0), (False, 0.3)])
+async def test_after_a_whole_answer_nobody_waits_for_a_connection_that_stays_open(
+    gateway: Gateway, double: OpenAIDouble, make_call: MakeCall, listener: Listener, marked: bool, patience: float
+) -> None:
+    double.script(reply.Reply(pieces=["Whole."], after="hang", marked=marked))
+    gateway.timeout = patience
+
+    async with asyncio.timeout(10):
+        turn = await gateway.run(make_call(model="openai/llama3.3"), listener)
+        await double.wait_aborted()
+
+    assert turn.text == "Whole."
+
+
+@pytest.mark.parametrize("count", ["n/a", [], -1, 2**64, 1e300, True])
+@pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "plain"])
+async def test_odd_counts_of_tokens_spoil_no_answer(
+    gateway: Gateway, double: OpenAIDouble, make_call: MakeCall, listener: Listener, streamed: bool, count: object
+) -> None:
+    message = {"role": "assistant", "content": "Hello."}
+    usage = {"prompt_tokens": count, "completion_tokens": 7.0}
+    body = {"choices": [{"message": message, "finish_reason": "stop"}], "usage": usage}
+    whole = reply.Reply(body=json.dumps(body).encode())
+    event = reply.Reply(pieces=["Hello."], usage=None, extra_event=json.dumps({"choices": [], "usage": usage}).encode())
+    double.script(event if streamed else whole)
+
+    turn = await gateway.run(make_call(model="openai/llama3.3"), listener if streamed else None)
+
+    assert turn.text == "Hello."
+    assert turn.usage == Usage(prompt_tokens=int(count is True), completion_tokens=7)
+
+
+@pytest.mark.parametrize("index", ["a", [], "\ud800"])
+async def test_a_tool_call_of_no_known_place_is_a_broken_answer(
+    gateway: Gateway, double: OpenAIDouble, make_call: MakeCall, listener: Listener, index: object
+) -> None:
+    event = {"choices": [{"delta": {"tool_calls": [{"index": index, "function": {"name": "x"}}]}}]}
+    odd = reply.Reply(extra_event=json.dumps(event).encode())
+    double.script(odd)
+
+    with pytest.raises(LlmUnavailableError):
+        await gateway.run(make_call(model="openai/llama3.3"), listener)
 
 
 async def test_reasoning_models_get_no_temperature(gateway: Gateway, double: OpenAIDouble, make_call: MakeCall) -> None:

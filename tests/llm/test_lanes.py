@@ -116,6 +116,23 @@ async def test_a_stream_that_breaks_off_after_text_is_an_error_and_not_asked_aga
     assert len(double.requests) == 1
 
 
+@pytest.mark.parametrize("after, marked", [("drop", True), ("hang", True), ("drop", False)])
+async def test_what_comes_of_the_connection_after_a_whole_answer_takes_nothing_from_it(
+    make_gateway: MakeGateway,
+    double: OpenAIDouble,
+    make_call: MakeCall,
+    listener: Listener,
+    after: reply.After,
+    marked: bool,
+) -> None:
+    double.script(reply.Reply(pieces=["Whole", "."], after=after, marked=marked))
+
+    turn = await make_gateway(timeout=0.5).run(make_call(), listener)
+
+    assert turn.text == listener.text == "Whole."
+    assert len(double.requests) == 1
+
+
 async def test_a_stream_that_breaks_off_before_any_text_is_asked_again(
     gateway: Gateway, double: OpenAIDouble, make_call: MakeCall, listener: Listener
 ) -> None:

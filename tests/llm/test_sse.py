@@ -40,3 +40,13 @@ def test_an_event_that_does_not_end_is_refused() -> None:
 
     with pytest.raises(SseTooLargeError):
         parser.feed(b"data: " + b"x" * 2**20)
+
+
+def test_an_event_of_nothing_but_lines_is_refused_too() -> None:
+    parser = SseParser()
+
+    for _ in range(400):
+        parser.feed(b"data:\n" * 10_000)
+
+    with pytest.raises(SseTooLargeError):
+        parser.feed(b"data:\n" * 200_000)
