@@ -24,6 +24,7 @@ from adiuva.storage.keys import UPLOADS
 from adiuva.storage.models import Blob
 from adiuva.storage.reader import READER
 from adiuva.web.describe import OCTETS, Answer, Parameter
+from adiuva.web.disconnect import cancelled_on_disconnect
 
 log = structlog.get_logger(__name__)
 
@@ -117,13 +118,14 @@ async def _send(
     blocks = reader.stream(blob) if blob.blocks is None else reader.parts(blob, blob.blocks, part.start, part.end)
     response = web.StreamResponse(status=status, headers=headers)
     response.content_length = part.end - part.start
-    async with aclosing(blocks):
-        async for block in blocks:
-            if not response.prepared:  # not before: until then a damaged blob gets an answer of its own
-                await response.prepare(request)
-            for piece in block:
-                await response.write(piece)
-                traffic.bytes_out += len(piece)
+    with cancelled_on_disconnect(request):
+        async with aclosing(blocks):
+            async for block in blocks:
+                if not response.prepared:  # not before: until then a damaged blob gets an answer of its own
+                    await response.prepare(request)
+                for piece in block:
+                    await response.write(piece)
+                    traffic.bytes_out += len(piece)
     return response
 
 

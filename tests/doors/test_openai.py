@@ -14,8 +14,9 @@ from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 
 from adiuva.chat.observers import Observers
 from adiuva.errors import LlmTimeoutError, LlmUnavailableError
-from adiuva.llm.protocol import ModelTurn
+from adiuva.llm.protocol import ModelCall, ModelTurn, OnText
 from adiuva.testing.models import ScriptedModel, calling, turn
+from adiuva.web import disconnect
 from tests.chat.conftest import GatedModel, Start, TaskAgent, User, register
 
 HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Buy milk"}]
@@ -157,6 +158,49 @@ async def test_a_client_that_goes_away_stops_the_model(start: Start, stream: boo
             asking.cancel()
     async with asyncio.timeout(5):
         await gated.ended.wait()
+
+
+async def test_a_client_that_does_not_read_its_stream_is_let_go_and_a_slow_one_is_not(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adiuva.chat.tool_loop.MAX_RESPONSE_CHARACTERS", 10**9)
+    monkeypatch.setattr(disconnect, "STALLED_SECONDS", 1.0)
+    ended: asyncio.Queue[str] = asyncio.Queue()
+
+    class Flood:
+        async def run(self, call: ModelCall, on_text: OnText | None = None) -> ModelTurn:
+            assert on_text is not None
+            try:
+                while True:
+                    await on_text("x" * 10_000)
+            finally:
+                ended.put_nowait(call.messages[-1].content)
+
+    user = await register(await start(own_model=Flood(), default_tier="pro"))
+
+    async def ask(text: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        url = user.client.make_url("/v1/chat/completions")
+        connection = await asyncio.open_connection(url.host, url.port)
+        messages = [{"role": "user", "content": text}]
+        body = orjson.dumps({"model": "task_agent", "messages": messages, "stream": True})
+        head = f"POST {url.path} HTTP/1.1\r\nHost: x\r\nAuthorization: {user.headers['Authorization']}\r\n"
+        more = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        connection[1].write(head.encode() + more.encode() + body)
+        return connection
+
+    (_, deaf), (reader, slow) = await ask("deaf"), await ask("slow")
+    async with asyncio.timeout(20):
+        while ended.empty():
+            await reader.readexactly(2**20)
+            await asyncio.sleep(0.1)
+        assert ended.get_nowait() == "deaf"
+        for _ in range(10):
+            await reader.readexactly(2**20)
+            await asyncio.sleep(0.1)
+        assert ended.empty()
+        slow.close()
+        assert await ended.get() == "slow"
+    deaf.close()
 
 
 async def test_the_results_of_actions_go_back_and_the_agent_goes_on(

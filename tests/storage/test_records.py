@@ -2,12 +2,15 @@
 
 import asyncio
 import gzip
+import socket
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import datetime
 from uuid import uuid4
 
 import pytest
 
+from adiuva.web import disconnect
 from tests.storage.conftest import Client, Start, User, assert_agreement, register, sha256
 
 BODY = b"\x00ciphertext\xff" * 100
@@ -260,6 +263,25 @@ async def test_ranges_give_their_part(user: User, size: int) -> None:
             assert (answer.status, await answer.read()) == (206, body[start:end]), header
             assert answer.headers["Content-Range"] == f"bytes {start}-{end - 1}/{size}"
             assert answer.headers["Content-Length"] == str(end - start)
+
+
+async def test_a_download_that_nobody_reads_is_broken_off(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disconnect, "STALLED_SECONDS", 0.5)
+    record = await user.stored(b"x" * 24 * 2**20)
+    url = user.client.make_url(f"/api/v1/storage/records/{record['id']}")
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+    sock.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(sock, (str(url.host), url.port))
+    reader, writer = await asyncio.open_connection(sock=sock)
+    writer.write(f"GET {url.path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {user.token}\r\n\r\n".encode())
+    await asyncio.sleep(2)
+    read = 0
+    with suppress(ConnectionResetError):
+        while piece := await reader.read(2**20):
+            read += len(piece)
+    assert read < 24 * 2**20
+    writer.close()
 
 
 async def test_ranges_that_cannot_be_are_refused_and_what_is_no_range_is_passed_over(user: User) -> None:
