@@ -42,6 +42,9 @@ class Context:
     """An ``aiohttp.ClientSession`` to call other services with; None in tests that give none."""
     log: Any = field(factory=lambda: structlog.get_logger("adiuva.agents"), repr=False)
     """A structlog logger. Never log what the user wrote or what ``data`` holds."""
+    _by_id: dict[str, tuple[list[Any], int, dict[str, dict[str, Any]]]] = field(
+        factory=dict, init=False, repr=False, eq=False
+    )  # by kind: the list, how long it was, and its entries
 
     def today(self) -> date:
         """The date today where the client is."""
@@ -53,8 +56,17 @@ class Context:
         return [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
 
     def find(self, kind: str, entry_id: str) -> dict[str, Any] | None:
-        """The object of that id among the `entries` of ``kind``; None if it is not there."""
-        return next((entry for entry in self.entries(kind) if has_id(entry, entry_id)), None)
+        """The object of that id among the `entries` of ``kind``; None if it is not there.
+
+        Quick also when it is called for each of many entries: the ids of a list are gathered once.
+        """
+        listed = self.data.get(kind)
+        if not isinstance(listed, list):
+            return None
+        known = self._by_id.get(kind)
+        if known is None or known[0] is not listed or known[1] != len(listed):
+            known = self._by_id[kind] = (listed, len(listed), _by_id(self.entries(kind)))
+        return known[2].get(entry_id)
 
     def require(self, kind: str, entry_id: str | Unset | None) -> None:
         """Refuse an id that the client does not know. Call this in every tool that changes something by its id.
@@ -97,7 +109,11 @@ def _label(entry: dict[str, Any]) -> str:
     return str(entry.get("title") or entry.get("name") or "no title")[:80]
 
 
-def has_id(entry: dict[str, Any], entry_id: str) -> bool:
-    """Whether ``entry`` has that id; some clients number their entries."""
-    known = entry.get("id")
-    return known == entry_id or (isinstance(known, int) and not isinstance(known, bool) and str(known) == entry_id)
+def _by_id(entries: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The first entry of each id; some clients number their entries."""
+    found: dict[str, dict[str, Any]] = {}
+    for entry in entries:
+        known = entry.get("id")
+        if isinstance(known, str) or (isinstance(known, int) and not isinstance(known, bool)):
+            found.setdefault(str(known), entry)
+    return found

@@ -2,13 +2,17 @@
 
 import ast
 import sys
+import time
 import tomllib
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
+from adiuva.chat.models import MAX_CONTEXT_BYTES
 from adiuva.chat.registry import FIRST_PARTY, AgentRegistry
 from adiuva.sdk import Action, Agent, Context, ToolError
 
@@ -64,6 +68,33 @@ async def test_no_tool_breaks_on_a_malformed_context(agent: Agent) -> None:
             with suppress(ToolError):
                 result = await tool.call(agent, ctx, arguments)
                 assert isinstance(result, Action) == (not tool.read_only)
+
+
+@pytest.mark.parametrize("agent", OURS, ids=lambda agent: agent.name)
+async def test_every_tool_is_quick_on_a_context_of_the_largest_size(agent: Agent) -> None:
+    entries: dict[str, dict[str, Any]] = {
+        "time_entries": {"task_id": "z", "date": "2025-11-20", "minutes": 1},
+        "tasks": {"id": "t", "project_id": "z", "due_date": "2025-11-20", "description": "a/b/issues/5"},
+        "checkpoints": {"project_id": "z", "due_date": "2025-11-20", "status": "open"},
+        "notes": {"project_id": "z", "title": "a", "content": "b"},
+        "projects": {"id": "z", "name": "a"},
+        "task_comments": {"task_id": "z", "text": "b"},
+    }
+    slow = {}
+    for kind, entry in entries.items():
+        half = [entry] * (MAX_CONTEXT_BYTES // 2 // len(orjson.dumps(entry)))
+        for other in entries:
+            if other == kind:
+                continue
+            data = {kind: half, other: [{"id": f"o{at}"} for at in range(MAX_CONTEXT_BYTES // 2 // 15)]}
+            ctx = Context(data=data, now=datetime(2025, 11, 23, 12, tzinfo=UTC))
+            for tool in agent.tools().values():
+                arguments = {name: _sample(schema) for name, schema in tool.parameters["properties"].items()}
+                begun = time.process_time()
+                with suppress(ToolError):
+                    await tool.call(agent, ctx, arguments)
+                slow[tool.name, kind, other] = time.process_time() - begun
+    assert {each: seconds for each, seconds in slow.items() if seconds > 0.5} == {}
 
 
 def _sample(schema: dict[str, Any]) -> Any:

@@ -48,6 +48,16 @@ def test_an_id_that_is_a_number_is_found_by_its_text() -> None:
     assert Context(data={"tasks": [{"id": 7}]}).find("tasks", "7") == {"id": 7}
 
 
+def test_of_several_with_one_id_the_first_is_found_and_what_a_list_has_gained_too() -> None:
+    ctx = Context(data={"tasks": [{"id": "a", "n": 1}, {"id": "a", "n": 2}]})
+    assert ctx.find("tasks", "a") == {"id": "a", "n": 1}
+    ctx.data["tasks"].append({"id": "b"})
+    assert ctx.find("tasks", "b") == {"id": "b"}
+    ctx.data["tasks"] = [{"id": "c"}]
+    assert ctx.find("tasks", "b") is None
+    assert ctx.find("tasks", "c") == {"id": "c"}
+
+
 def test_an_id_that_a_listed_kind_does_not_have_is_refused_with_those_there_are() -> None:
     ctx = Context(data={"tasks": [*ODD, {"id": "t1", "title": "Call the bank"}, {"id": "t2", "name": "n" * 500}]})
     ctx.require("tasks", "t1")
