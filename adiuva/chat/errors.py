@@ -9,7 +9,9 @@ from adiuva.errors import (
     LlmUnavailableError,
     OverloadedError,
     TierRequiredError,
+    UnavailableError,
 )
+from adiuva.llm.protocol import Usage
 
 CHAT_ERRORS: Final = (
     TierRequiredError,
@@ -19,3 +21,17 @@ CHAT_ERRORS: Final = (
     OverloadedError,
     GoingAwayError,
 )
+
+
+class NoAgentError(UnavailableError):
+    """No agent is installed on this server."""
+
+
+class ChosenBusyError(OverloadedError):
+    """There is more to do than this server takes on at once; try again shortly."""
+
+    def __init__(self, agents: tuple[str, ...], usage: Usage, *, retry_after: float | None) -> None:
+        """``agents`` were to answer, none of them did, and choosing them cost ``usage``: they need no second choice."""
+        self.agents = agents
+        self.usage = usage
+        super().__init__(retry_after=retry_after)

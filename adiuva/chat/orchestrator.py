@@ -8,6 +8,7 @@ import attrs
 import orjson
 import structlog
 
+from adiuva.chat.errors import ChosenBusyError, NoAgentError
 from adiuva.chat.messages import AgentJob, ChatJob, ChatResult, ProducedAction, TextProduced
 from adiuva.chat.plans.planner import Plans
 from adiuva.errors import (
@@ -16,7 +17,7 @@ from adiuva.errors import (
     LlmNotConfiguredError,
     LlmTimeoutError,
     LlmUnavailableError,
-    UnavailableError,
+    OverloadedError,
 )
 from adiuva.llm.protocol import Message, Model, ModelCall, OnText, Usage
 from adiuva.runtime import Actor, ActorContext, ActorRef
@@ -78,10 +79,13 @@ class Orchestrator(Actor):
             names, usage = await self._classify(payload)
         if payload.plan:
             return ChatResult(response="", plan=self._plans.make(names, ctx.user), usage=usage)
-        if len(names) == 1:
-            result = await self._ask(names[0], payload, ctx, stream=payload.stream)
-            return attrs.evolve(result, usage=usage + result.usage, shared_memory={})
-        return await self._pipeline(names, payload, ctx, usage)
+        try:
+            if len(names) == 1:
+                result = await self._ask(names[0], payload, ctx, stream=payload.stream)
+                return attrs.evolve(result, usage=usage + result.usage, shared_memory={})
+            return await self._pipeline(names, payload, ctx, usage)
+        except OverloadedError as error:
+            raise ChosenBusyError(names, usage, retry_after=error.retry_after) from None
 
     async def _ask(
         self,
@@ -113,8 +117,7 @@ class Orchestrator(Actor):
     async def _classify(self, job: ChatJob) -> tuple[tuple[str, ...], Usage]:
         """Who is to answer, and what choosing cost. Unsure, or the router at fault: the default agent."""
         if not job.open_agents:
-            msg = "No agent is installed on this server."
-            raise UnavailableError(msg)
+            raise NoAgentError
         default = DEFAULT_AGENT if DEFAULT_AGENT in job.open_agents else job.open_agents[0]
         if len(job.open_agents) == 1:
             return (default,), Usage()

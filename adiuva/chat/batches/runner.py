@@ -16,6 +16,7 @@ from adiuva.chat.batches.models import ItemRequest, ItemResult
 from adiuva.chat.batches.pacing import PER_USER, Pacing
 from adiuva.chat.batches.sealing import OVERHEAD_BYTES
 from adiuva.chat.batches.store import BatchStore
+from adiuva.chat.errors import ChosenBusyError
 from adiuva.chat.messages import ChatResult
 from adiuva.chat.models import MAX_CONTEXT_BYTES
 from adiuva.chat.service import Chat, wire_result
@@ -103,7 +104,7 @@ class Runner:
         async def owner() -> Principal:
             return await self.auth.refresh_principal(batch.owner.login_id, batch.owner.expires_at)
 
-        counted = False
+        counted, chosen = False, None
         async for attempt in stamina.retry_context(
             on=_passes, attempts=ATTEMPTS, timeout=None, wait_initial=self.wait_initial, wait_max=self.wait_max
         ):
@@ -112,10 +113,15 @@ class Runner:
                     await self.pacing.minute(owner)
                     counted = True
                 async with self.pacing.place():
-                    return await self._ask(item, await owner())
+                    try:
+                        return await self._ask(item, await owner(), chosen)
+                    except ChosenBusyError as error:
+                        chosen = chosen or error
+                        raise
         raise AssertionError  # stamina gives the answer or the last error
 
-    async def _ask(self, item: Item, principal: Principal) -> _Answer:
+    async def _ask(self, item: Item, principal: Principal, chosen: ChosenBusyError | None) -> _Answer:
+        """Ask once; ``chosen``: who was to answer when it was asked before, and had no room."""
         assert item.request is not None
         request = wire.read(ItemRequest, item.request)
         if item.uses:
@@ -124,7 +130,11 @@ class Runner:
         if len(wire.dump(previous)) > MAX_CONTEXT_BYTES:
             raise ValidationFailedError([("use", f"gives results of more than {MAX_CONTEXT_BYTES} bytes")])
         job = self.chat.job(request, principal, stream=False)
+        if chosen is not None and set(chosen.agents) <= {*job.agents, *job.open_agents}:
+            job = attrs.evolve(job, agents=chosen.agents)
         answer = await self.chat.answer(attrs.evolve(job, previous_results=previous), principal, line=LINE)
+        if chosen is not None:
+            answer = attrs.evolve(answer, usage=answer.usage + chosen.usage)
         return _Answer(wire=wire.dump(wire_result(answer)), result=_for_others(item, answer))
 
 

@@ -17,9 +17,13 @@ from adiuva import clock
 from adiuva.app import ACTORS
 from adiuva.auth import queries
 from adiuva.auth.service import Auth
+from adiuva.chat.agent_actor import AgentActor
 from adiuva.chat.batches.service import BATCHES, Batches
-from adiuva.errors import LlmUnavailableError, UnavailableError
+from adiuva.chat.messages import AgentJob, ChatResult
+from adiuva.chat.service import Chat
+from adiuva.errors import LlmUnavailableError, OverloadedError, UnavailableError
 from adiuva.llm.protocol import ModelCall, ModelTurn, OnText
+from adiuva.runtime import ActorContext
 from adiuva.testing.models import ScriptedModel, calling, turn
 from adiuva.web.access import Principal
 from adiuva.web.keys import DATABASE
@@ -354,6 +358,33 @@ async def test_an_item_refused_by_a_full_mailbox_is_tried_again(start: Start) ->
     model.gate.set()
     assert [status for status, _ in await asyncio.gather(*chats)] == [200, 200]
     assert (await client.finished(batch_id))["done"] == 1
+
+
+async def test_who_was_chosen_is_not_chosen_anew_when_their_mailbox_was_full(
+    client: Client, model: ScriptedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = batches_of(client).runner
+    runner.wait_initial = runner.wait_max = 0.01
+    refusals = [OverloadedError(retry_after=1)] * 3
+    answer = AgentActor.receive
+
+    async def receive(actor: AgentActor, payload: AgentJob, ctx: ActorContext) -> ChatResult:
+        if refusals:
+            raise refusals.pop()
+        return await answer(actor, payload, ctx)
+
+    monkeypatch.setattr(AgentActor, "receive", receive)
+    model.add(['{"agents": ["checkpoint_agent"]}', "Hello."])
+    results = await client.ran({"message": "Which?"})
+    assert results["0"]["result"]["response"] == "Hello."
+    assert results["0"]["result"]["usage"] == {"prompt_tokens": 22, "completion_tokens": 10}
+    assert "You keep the user's checkpoints." in model.calls[1].messages[0].content
+
+
+async def test_without_any_agent_an_item_fails_at_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Chat, "open_agents", lambda *_: ())
+    results = await client.ran({"message": "Hi"})
+    assert "No agent is installed on this server." in results["0"]["error"].values()
 
 
 async def test_an_item_outlasts_a_database_that_is_away_for_a_moment(client: Client, model: ScriptedModel) -> None:
