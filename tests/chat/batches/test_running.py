@@ -361,10 +361,8 @@ async def test_an_item_refused_by_a_full_mailbox_is_tried_again(start: Start) ->
 
 
 async def test_who_was_chosen_is_not_chosen_anew_when_their_mailbox_was_full(
-    client: Client, model: ScriptedModel, monkeypatch: pytest.MonkeyPatch
+    start: Start, model: ScriptedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runner = batches_of(client).runner
-    runner.wait_initial = runner.wait_max = 0.01
     refusals = [OverloadedError(retry_after=1)] * 3
     answer = AgentActor.receive
 
@@ -374,11 +372,15 @@ async def test_who_was_chosen_is_not_chosen_anew_when_their_mailbox_was_full(
         return await answer(actor, payload, ctx)
 
     monkeypatch.setattr(AgentActor, "receive", receive)
+    client = Client(await register(await start(default_tier="power", rate_limits=LIMITS)))
+    runner = batches_of(client).runner
+    runner.wait_initial = runner.wait_max = 0.01
     model.add(['{"agents": ["checkpoint_agent"]}', "Hello."])
     results = await client.ran({"message": "Which?"})
     assert results["0"]["result"]["response"] == "Hello."
     assert results["0"]["result"]["usage"] == {"prompt_tokens": 22, "completion_tokens": 10}
     assert "You keep the user's checkpoints." in model.calls[1].messages[0].content
+    assert not refusals
 
 
 async def test_without_any_agent_an_item_fails_at_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
