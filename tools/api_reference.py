@@ -43,6 +43,7 @@ server sends a ping every 30 s, and closes a socket that leaves two unanswered.
 | 1003 | a binary frame |
 | 1009 | a frame over 1 MiB (1 KiB on the storage stream) |
 | 4401 | the token has expired, or its login was revoked |
+| 4408 | the client has taken nothing of what it was sent for 20 s |
 """
 
 

@@ -39,7 +39,7 @@ log = structlog.get_logger(__name__)
 
 MAX_FRAME_BYTES: Final = 1024 * 1024
 MAX_WAITING: Final = 8
-MAX_WAITING_CHARACTERS: Final = 2 * 1024 * 1024
+MAX_WAITING_CHARACTERS: Final = 2 * 1024 * 1024  # of up to four bytes in memory
 LEAVE_SECONDS: Final = 3.0  # what a client has to take its leave
 CLOSE_UNSUPPORTED: Final = 1003
 
