@@ -73,6 +73,8 @@ class Sanitizer:
     def __init__(self, prompts: Mapping[str, str]) -> None:
         self._automaton = Automaton(prompts, _openers(prompts))
         self.redactions: Counter[str] = Counter()  # by rule, of all that has passed
+        self._of_value = partial(self._whole, answer=False)
+        self._found = partial(_tell, self.redactions)
 
     def stream(self) -> "SanitizerStream":
         """For an answer that arrives in pieces."""
@@ -88,7 +90,7 @@ class Sanitizer:
         Openers of prompts pass here: a user may have a note that begins like one. Of the fixed patterns only their
         beginnings are replaced, and nothing after them: what is lost here is lost from the user's data.
         """
-        return ValueCleaner(self._automaton, partial(self._whole, answer=False), partial(_tell, self.redactions))
+        return ValueCleaner(self._automaton, self._of_value, self._found)
 
     def value(self, value: Any) -> Any:
         """A copy of a JSON value that has none before it, with each string sanitized, the keys of objects too."""

@@ -19,9 +19,9 @@ SHORTEST_PROMPT: Final = 4
 SOLO: Final = "\n"
 """Leads a character that is a word of its own."""
 
-_READABLE: Final = re.compile(r"[\t-\r\x1c-~]*").fullmatch  # of ASCII, all that is visible or white space
+# Of ASCII, all that is visible or white space, but for what begins a tag or an entity.
+_READABLE: Final = re.compile(r"[\t-\r\x1c-%'-;=-~]*").fullmatch
 _WORDS: Final = re.compile(r"[a-z0-9]+").findall
-_BEGINS_ASIDE: Final = re.compile(r"<\S|&\S").search
 _LONGEST_NUMBER: Final = 16  # digits; more of them are a word like others
 
 _START = "\x02"  # the word before the first of an answer
@@ -165,24 +165,27 @@ class Automaton:
 
         ``answer``: whether openers count. Most texts have no run, and this costs a tenth of streaming them.
         """
-        if not _READABLE(text) or "''" in text or _BEGINS_ASIDE(text) is not None:
+        if not _READABLE(text) or "''" in text:
             return False
-        children, first = self.children, self.children[0]
+        children, fail, length, first = self.children, self.fail, self.length, self.children[0]
         node = self.start if answer else 0
         others: set[int] = set()  # where the run may be if a number before does not count
         for word in _WORDS(text.replace("'", "").lower()):
             if not node and not others and word not in first:
                 continue
-            passed_over = {node, *others} if is_number(word) else ()
-            node = self.next(node, word)
-            if others:
+            before = node
+            while (following := children[node].get(word)) is None and node:
+                node = fail[node]
+            node = following or 0
+            if length[node] or (0 < node <= self.last_opener and ":" in children[node]):
+                return False
+            if not children[node]:
+                node = self.open(node)
+            if others or (before and word < ":" and is_number(word)):
+                passed_over = {before, *others} if is_number(word) else set()
                 others = {self.next(other, word) for other in others}
-            if self.length[node] or any(self.length[other] for other in others):
-                return False
-            node = self.open(node)
-            if ":" in children[node]:
-                return False
-            if others or passed_over:
+                if any(length[other] for other in others):
+                    return False
                 others = {self.open(other) for other in others}.union(passed_over) - {0, node}
         return True
 

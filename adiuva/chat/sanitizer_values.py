@@ -5,10 +5,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from adiuva.chat.sanitizer_automaton import Automaton
+from adiuva.chat.sanitizer_patterns import begins_no_pattern
 from adiuva.chat.sanitizer_words import MARK, MAX_HELD_WORDS, WordStream
 
 _BETWEEN: Final = "\n"  # strings, where they are read as one text
-_WAYS: Final = ((False, True), (False,), (True,))  # of reading them: all, what is no key, and keys
+_ALL: Final = (False, True)
+_WAYS: Final = (_ALL, (False,), (True,))  # of reading them: all, what is no key, and keys
 
 
 class ValueCleaner:
@@ -29,27 +31,45 @@ class ValueCleaner:
         self._before = dict.fromkeys(_WAYS, "")  # the last text of the values before
 
     def clean(self, value: Any) -> Any:
-        """A copy of ``value``; openers of prompts pass here."""
-        strings = list(_strings(value))
-        texts = [self._clean_string(text) for text, _ in strings]
+        """``value`` as it may go out: itself, or a copy; openers of prompts pass here."""
+        strings: list[str] = []
+        keys: list[bool] = []
+        _gather(value, strings, keys)
+        if not strings or self._finds_nothing(strings, keys):
+            return value
+        texts = [self._clean_string(text) for text in strings]
         for way in _WAYS:
-            chosen = [at for at, (_, is_key) in enumerate(strings) if is_key in way]
+            chosen = [at for at, is_key in enumerate(keys) if is_key in way]
             for at, text in zip(chosen, self._together(way, [texts[at] for at in chosen]), strict=True):
                 texts[at] = text
         return _rebuilt(value, iter(texts))
+
+    def _finds_nothing(self, strings: list[str], keys: list[bool]) -> bool:
+        """Whether nothing is to be replaced, which is quickly seen of most values."""
+        whole = {
+            way: _BETWEEN.join((self._before[way], *chosen))
+            for way in _WAYS
+            if (chosen := [text for text, is_key in zip(strings, keys, strict=True) if is_key in way])
+        }
+        if not begins_no_pattern(whole[_ALL]):
+            return False
+        if not all(self._automaton.finds_nothing(text, answer=False) for text in whole.values()):
+            return False
+        for way, text in whole.items():
+            self._before[way] = text[-MAX_HELD_WORDS:]
+        return True
 
     def _together(self, way: tuple[bool, ...], texts: list[str]) -> list[str]:
         """What is left of ``texts`` if they are one."""
         before = self._before[way]
         whole = _BETWEEN.join((before, *texts))
-        if len(texts) > (not before) and not self._automaton.finds_nothing(whole, answer=False):
-            finder = _Finder(self._automaton)
-            finder.feed(whole)
-            finder.finish()
-            if finder.stretches:
-                self._found(finder.counts)
-                texts = list(_without(texts, finder.stretches, len(before) + len(_BETWEEN)))
-                whole = _BETWEEN.join((before, *texts))
+        finder = _Finder(self._automaton)
+        finder.feed(whole)
+        finder.finish()
+        if finder.stretches:
+            self._found(finder.counts)
+            texts = list(_without(texts, finder.stretches, len(before) + len(_BETWEEN)))
+            whole = _BETWEEN.join((before, *texts))
         self._before[way] = whole[-MAX_HELD_WORDS:]
         return texts
 
@@ -89,18 +109,20 @@ def _without(texts: Iterable[str], stretches: list[tuple[int, int]], begin: int)
         begin = end + len(_BETWEEN)
 
 
-def _strings(value: Any) -> Iterator[tuple[str, bool]]:
-    """The strings of ``value`` in their order, and whether each is a key."""
+def _gather(value: Any, strings: list[str], keys: list[bool]) -> None:
+    """Append the strings of ``value`` in their order, and whether each is a key."""
     if isinstance(value, str):
-        yield value, False
+        strings.append(value)
+        keys.append(False)
     elif isinstance(value, Mapping):
         for key, item in value.items():
             if isinstance(key, str):
-                yield key, True
-            yield from _strings(item)
+                strings.append(key)
+                keys.append(True)
+            _gather(item, strings, keys)
     elif isinstance(value, list | tuple):
         for item in value:
-            yield from _strings(item)
+            _gather(item, strings, keys)
 
 
 def _rebuilt(value: Any, texts: Iterator[str]) -> Any:
