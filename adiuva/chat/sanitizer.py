@@ -2,8 +2,8 @@
 
 Prompts are known by their words (`sanitizer_words`), in JSON over all its strings (`sanitizer_values`), the rest by
 fixed patterns (`sanitizer_patterns`). What a reader has to undo passes: words run together or spelled in letters apart,
-words with others put between them, letters written as entities, base64, translations, and pieces of under eight words
-in answers of their own.
+words with others put between them, letters written as entities, base64, translations, and pieces of under eight words,
+told in several answers or by turns in the text of one and in its actions.
 """
 
 import re
