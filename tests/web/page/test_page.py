@@ -349,7 +349,9 @@ async def test_storage_is_a_bar_against_the_quota(place: Place, open_at: Open) -
     person = await place.person("pro")
     # Beside its counter there is a record of that size: else housekeeping would put the counter right.
     await place.sql(
-        "INSERT INTO storage_usage (user_id, kind, used_bytes) SELECT id, 'records', 4 * 1024::bigint ^ 3 FROM users;"
+        "INSERT INTO storage_usage (user_id, kind, used_bytes) SELECT id, 'records', 4 * 1024::bigint ^ 3 FROM users"
+    )
+    await place.sql(
         "INSERT INTO storage_records (user_id, id, table_name, blob_key, checksum, size_bytes, change)"
         " SELECT id, gen_random_uuid(), 'notes', 'large', repeat('0', 64), 4 * 1024::bigint ^ 3, 0 FROM users"
     )
