@@ -19,9 +19,17 @@ SHORTEST_PROMPT: Final = 4
 SOLO: Final = "\n"
 """Leads a character that is a word of its own."""
 
-# Of ASCII, all that is visible or white space, but for what begins a tag or an entity.
-_READABLE: Final = re.compile(r"[\t-\r\x1c-%'-;=-~]*").fullmatch
-_WORDS: Final = re.compile(r"[a-z0-9]+").findall
+# Text of which the words are quickly told: of ASCII, all that is visible or white space, but for what begins a tag or
+# an entity; then also Latin, Greek and Cyrillic letters as one character each, punctuation, signs and emoji.
+_ASCII: Final = r"\t-\r\x1c-%'-;=-~"
+_EASY_ASCII: Final = re.compile(f"[{_ASCII}]*").fullmatch
+_EASY: Final = re.compile(
+    rf"[{_ASCII}\u00a0-\u00ac\u00ae-\u00bb\u00bf-\u013e\u0141-\u024f\u0370-\u0379\u037b-\u0482\u048a-\u052f\u1e00-\u1fff"
+    r"\u2010-\u2027\u2030-\u2043\u2045-\u205e\u20a0-\u20bf\u2190-\u21ff\u2500-\u2775\u2794-\u27bf\U0001f300-\U0001faff]*"
+).fullmatch
+_WORDS_OF_ASCII: Final = re.compile(r"[a-z0-9]+").findall
+_WORDS: Final = re.compile(r"[^\W_]+").findall
+_ACCENTS: Final = re.compile(r"[\u0300-\u036f]+").sub
 _LONGEST_NUMBER: Final = 16  # digits; more of them are a word like others
 
 _START = "\x02"  # the word before the first of an answer
@@ -36,6 +44,7 @@ _LOOKALIKES = str.maketrans(
     "αγικνορστυχϲϳавгекмнорстухѕіјһԁԛԝѵҽӏցհոսօզıɑɡɩʏᴄᴏᴜᴠᴡᴢ",
     "ayikvopotuxcjabrekmhopctyxsijhdqwvelghnuoqiagiycouvwz",
 )
+_PLAIN = _LOOKALIKES | dict.fromkeys((0x2018, 0x2019), ord("'"))
 _UNSPACED = (
     (0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x2E80, 0x2FDF), (0x3005, 0x3007), (0x3040, 0x30FF),
     (0x3105, 0x312F), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF),
@@ -74,6 +83,20 @@ def is_number(word: str) -> bool:
 def may_separate(char: str) -> bool:
     """Whether an invisible character may be meant as a border of words."""
     return unicodedata.category(char) in {"Cc", "Cf"} or char in _FILLERS
+
+
+def _easy_words(text: str) -> list[str] | None:
+    """The words of ``text``, as `words_of` has them; None if they are not quickly told."""
+    if text.isascii():
+        if not _EASY_ASCII(text) or "''" in text:
+            return None
+        return _WORDS_OF_ASCII(text.replace("'", "").lower())
+    if not _EASY(text):
+        return None
+    # As in `_fold`, but at once. Composed characters have few accents, so this takes no time out of proportion.
+    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
+    plain = _ACCENTS("", plain).translate(_PLAIN)
+    return None if "''" in plain else _WORDS(plain.replace("'", ""))
 
 
 def words_of(text: str) -> Iterator[tuple[str, float]]:
@@ -165,12 +188,13 @@ class Automaton:
 
         ``answer``: whether openers count. Most texts have no run, and this costs a tenth of streaming them.
         """
-        if not _READABLE(text) or "''" in text:
+        words = _easy_words(text)
+        if words is None:
             return False
         children, fail, length, first = self.children, self.fail, self.length, self.children[0]
         node = self.start if answer else 0
         others: set[int] = set()  # where the run may be if a number before does not count
-        for word in _WORDS(text.replace("'", "").lower()):
+        for word in words:
             if not node and not others and word not in first:
                 continue
             before = node
