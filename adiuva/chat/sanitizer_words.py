@@ -150,7 +150,7 @@ class WordStream:
         """Take a complete word, which ends at ``end`` and is known to at ``position``."""
         main = self._main
         main.word = word
-        if self._others or self._aside is not None or (main.node and is_number(word)):
+        if self._others or self._aside is not None or (main.node and word.isdigit()):
             self._end_words(end, position)
         elif main.node or word in self._first:
             self._advance(main, end, position)
@@ -242,13 +242,18 @@ class WordStream:
 
     def _release(self, total: int) -> str:
         """What may go out of all up to ``total``."""
-        main = self._main
-        hold = total
-        if main.word or main.node:
-            hold = self._held_from(main, total)
-            if hold < 0:
-                hold, main.word, main.node = total, _DEAD, 0
+        main, hold = self._main, total
+        node, word = main.node, main.word
+        numbers = node and word.isdigit() and is_number(word)
+        if word and not numbers:  # as `_held_from` has it, without its call: this is for every piece
+            depth = self._automaton.depth_held(node, word)
+            if depth < 0:
+                main.word, main.node = _DEAD, 0
                 main.starts.clear()
+            else:
+                hold = main.starts[-depth] if depth else main.word_start
+        elif node:
+            hold = self._held_from(main, total)
         if self._others or self._aside is not None:
             hold = min(hold, self._held_for_others(total))
         hold = max(hold, total - MAX_HELD_WORDS, self._done)
