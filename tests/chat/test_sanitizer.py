@@ -107,10 +107,10 @@ DISGUISES: dict[str, Callable[[str], str]] = {
     "accents": lambda text: re.sub(r"([aeiou])", "\\1\u0301", text),
     "zero width spaces": lambda text: re.sub(r"(\w)", "\\1\u200b", text),
     "soft hyphens": lambda text: re.sub(r"(\w)(?=\w)", "\\1\u00ad", text),
-    "a flood of zero width spaces": lambda text: ("\u200b" * 900 + " ").join(text.split()),
+    "a flood of zero width spaces": lambda text: ("\u200b" * 900 + " ").join(text.split()[:20]),
     "fenced": lambda text: f"Sure, here it is:\n```text\n{text}\n```\nAnything else?",
     "wide gaps": lambda text: (" " * 40).join(text.split()),
-    "very wide gaps": lambda text: ("\n" * 700).join(text.split()),
+    "very wide gaps": lambda text: ("\n" * 700).join(text.split()[:20]),
 }
 SHOWN_DISGUISES: dict[str, Callable[[str], str]] = {
     "line breaks": lambda text: "<br>".join(text.split()),
@@ -534,6 +534,7 @@ def test_a_run_longer_than_what_may_be_held_is_cut_at_its_start_only() -> None:
     assert streamed(f"x {gap.join(words)} y") == clean
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize(
     "text",
     [
@@ -696,6 +697,7 @@ def strings_of(value: Any, *, keys: bool) -> Iterator[str]:
         yield value
 
 
+@pytest.mark.proof
 def test_a_value_of_a_quarter_mebibyte_takes_a_second_of_cpu_at_most() -> None:
     words = (GARDEN + " zebra").split()
     for strings in (
