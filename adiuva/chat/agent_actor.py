@@ -28,8 +28,6 @@ from adiuva.llm.protocol import Message, Model, ToolCall, ToolSpec
 from adiuva.runtime import Actor, ActorContext
 from adiuva.sdk import Agent, Context, Permission, PluginManifest, Tool
 
-_OPERATOR = ""  # whose the agents are that belong to no plugin
-
 EARLIER_RESULTS = "What the agents before you in this request answered and did, as JSON:"
 
 
@@ -65,14 +63,12 @@ class AgentActor(Actor):
         """``manifest``: of the plugin that the agent belongs to, whose settings and rights its tools have.
 
         ``reach``: what each agent of this server reads. ``sanitizer`` knows the prompts. ``more_tools`` gives tools
-        beside the agent's own.
-        ``refused`` counts actions beyond the rights, by the tool that wanted them.
+        beside the agent's own. ``refused`` counts actions beyond the rights, by the tool that wanted them.
         """
         super().__init__(agent.name, capacity=capacity, concurrency=concurrency)
         self._agent = agent
         self._manifest = manifest
         self._plugin_id = manifest.id if manifest else None
-        self._owner = self._plugin_id or _OPERATOR
         self._reach = reach
         self._sanitizer = sanitizer
         self._more_tools = more_tools
@@ -127,7 +123,7 @@ class AgentActor(Actor):
             response=response,
             actions=tuple(loop.actions),
             usage=loop.usage,
-            shared_memory={**payload.shared_memory, self._owner: context.shared_memory},
+            shared_memory={**payload.shared_memory, self._plugin_id: context.shared_memory},
         )
 
     def _messages(self, job: AgentJob, context: Context) -> list[Message]:
@@ -158,7 +154,7 @@ class AgentActor(Actor):
             data=data,
             history=[{"role": entry.role, "content": entry.content} for entry in job.history],
             previous_results=list(results),
-            shared_memory=dict(job.shared_memory.get(self._owner, {})),
+            shared_memory=dict(job.shared_memory.get(self._plugin_id, {})),
             vector_store_context=_list(data.get("vectors")),
             now=client_now(job.context),
             settings=plugin_settings(job.context, self._plugin_id),

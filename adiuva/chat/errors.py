@@ -28,10 +28,10 @@ class NoAgentError(UnavailableError):
 
 
 class ChosenBusyError(OverloadedError):
-    """There is more to do than this server takes on at once; try again shortly."""
+    """An overload after it was chosen who answers: that needs no second choice."""
 
-    def __init__(self, agents: tuple[str, ...], usage: Usage, *, retry_after: float | None) -> None:
-        """``agents`` were to answer, none of them did, and choosing them cost ``usage``: they need no second choice."""
+    def __init__(self, agents: tuple[str, ...], usage: Usage, error: OverloadedError) -> None:
+        """``agents`` were to answer, and choosing them cost ``usage``; ``error`` says why none of them did."""
         self.agents = agents
         self.usage = usage
-        super().__init__(retry_after=retry_after)
+        super().__init__(error.message, retry_after=error.retry_after)

@@ -52,14 +52,14 @@ class AgentJob:
     """Asks one agent.
 
     In a pipeline ``previous_results`` are the answers of the agents before it, and ``shared_memory`` is what these have
-    left each other, by the id of their plugin.
+    left each other, by the id of their plugin; None is the operator's own.
     """
 
     message: str = field(repr=False)
     context: dict[str, Any] = field(repr=False)
     history: tuple[HistoryEntry, ...] = field(default=(), repr=False)
     previous_results: tuple[dict[str, Any], ...] = field(default=(), repr=False)
-    shared_memory: dict[str, dict[str, Any]] = field(factory=dict, repr=False)
+    shared_memory: dict[str | None, dict[str, Any]] = field(factory=dict, repr=False)
     model: str
     grants: Mapping[str, frozenset[str]] = field(factory=dict)
     stream: bool = False
@@ -87,7 +87,7 @@ class ChatResult:
     actions: tuple[ProducedAction, ...] = ()
     usage: Usage = field(factory=Usage)
     plan: ExecutionPlan | None = None  # in place of response and actions, where the job wants a plan
-    shared_memory: dict[str, dict[str, Any]] = field(factory=dict, repr=False)  # as that of `AgentJob`
+    shared_memory: dict[str | None, dict[str, Any]] = field(factory=dict, repr=False)  # as that of `AgentJob`
     outcome: ToolOutcome | None = None  # where the job was a call
 
 

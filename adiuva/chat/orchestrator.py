@@ -85,7 +85,7 @@ class Orchestrator(Actor):
                 return attrs.evolve(result, usage=usage + result.usage, shared_memory={})
             return await self._pipeline(names, payload, ctx, usage)
         except OverloadedError as error:
-            raise ChosenBusyError(names, usage, retry_after=error.retry_after) from None
+            raise ChosenBusyError(names, usage, error) from None
 
     async def _ask(
         self,
@@ -95,7 +95,7 @@ class Orchestrator(Actor):
         *,
         stream: bool,
         results: Results = (),
-        memory: dict[str, dict[str, Any]] | None = None,
+        memory: dict[str | None, dict[str, Any]] | None = None,
     ) -> ChatResult:
         message = AgentJob(
             message=job.message,
@@ -145,7 +145,7 @@ class Orchestrator(Actor):
     async def _pipeline(self, names: tuple[str, ...], job: ChatJob, ctx: ActorContext, usage: Usage) -> ChatResult:
         results: list[dict[str, Any]] = []
         actions: list[ProducedAction] = []
-        memory: dict[str, dict[str, Any]] = {}
+        memory: dict[str | None, dict[str, Any]] = {}
         failed: dict[str, AdiuvaError] = {}
         for name in names:
             try:

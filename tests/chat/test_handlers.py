@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from adiuva.app import ACTORS
-from adiuva.errors import LlmNotConfiguredError, LlmTimeoutError, LlmUnavailableError
+from adiuva.errors import LlmNotConfiguredError, LlmTimeoutError, LlmUnavailableError, OverloadedError
 from adiuva.llm.protocol import ToolCall
 from adiuva.testing.models import ScriptedModel, calling, turn
 from tests.chat.conftest import GatedModel, Start, TaskAgent, User, register
@@ -26,6 +26,12 @@ async def test_a_message_becomes_an_action_and_an_answer(user: User, model: Scri
     }
     assert answer["response"] == "Done."
     assert answer["usage"] == {"prompt_tokens": 22, "completion_tokens": 10}
+
+
+async def test_an_overload_behind_the_agent_is_told_as_it_is(user: User, model: ScriptedModel) -> None:
+    model.add([OverloadedError("The beds are full.", retry_after=7)])
+    status, problem = await user.post("/chat", {"message": "Dig", "agents": ["task_agent"]})
+    assert (status, problem["code"], problem["detail"]) == (503, "overloaded", "The beds are full.")
 
 
 async def test_a_deletion_asks_for_confirmation(user: User, model: ScriptedModel) -> None:
