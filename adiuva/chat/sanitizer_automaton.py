@@ -33,18 +33,17 @@ _ACCENTS: Final = re.compile(r"[\u0300-\u036f]+").sub
 _LONGEST_NUMBER: Final = 16  # digits; more of them are a word like others
 
 _START = "\x02"  # the word before the first of an answer
-_JOINING = frozenset(
-    "'\u2018\u2019\u02bc\uff07\u115f\u1160\u3164\uffa0"
-)  # apostrophes, and letters that cannot be seen
-_APART = dict.fromkeys(map(ord, "'\u2019"), " ")  # "it's" is "its", and "it s" as well
-_FILLERS = frozenset("\u115f\u1160\u3164\uffa0")
+_APOSTROPHES = "'\u2018\u2019\u02bc\uff07"
+_FILLERS = frozenset("\u115f\u1160\u3164\uffa0")  # letters that cannot be seen
+_JOINING = _FILLERS.union(_APOSTROPHES)
+_APART = dict.fromkeys(map(ord, _APOSTROPHES), " ")  # "it's" is "its", and "it s" as well
 # The small letters of Greek, Cyrillic, Armenian and Latin itself that Unicode's list of confusables (UTS #39) has for
 # a Latin one, and Cyrillic ones whose capitals it has.
 _LOOKALIKES = str.maketrans(
     "αγικνορστυχϲϳавгекмнорстухѕіјһԁԛԝѵҽӏցհոսօզıɑɡɩʏᴄᴏᴜᴠᴡᴢ",
     "ayikvopotuxcjabrekmhopctyxsijhdqwvelghnuoqiagiycouvwz",
 )
-_PLAIN = _LOOKALIKES | dict.fromkeys((0x2018, 0x2019), ord("'"))
+_PLAIN = _LOOKALIKES | dict.fromkeys((0x2018, 0x2019), ord("'"))  # the apostrophes of `_EASY`
 _UNSPACED = (
     (0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x2E80, 0x2FDF), (0x3005, 0x3007), (0x3040, 0x30FF),
     (0x3105, 0x312F), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF),

@@ -82,8 +82,7 @@ class _Finder(WordStream):
         self.stretches: list[tuple[int, int]] = []
         super().__init__(automaton, self.counts, answer=False)
 
-    def _replace(self, start: int, end: int, position: int, rule: str) -> None:
-        start = max(start, position - MAX_HELD_WORDS)
+    def _replace(self, start: int, end: int, rule: str) -> None:
         known = len(self.stretches)
         while self.stretches and start <= self.stretches[-1][1]:
             start = min(start, self.stretches.pop()[0])

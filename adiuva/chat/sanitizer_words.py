@@ -180,7 +180,7 @@ class WordStream:
             return
         reading.starts.append(reading.word_start)
         if length := automaton.length[node]:
-            self._replace(reading.starts[-length], end, position, automaton.rule[node])
+            self._replace(max(reading.starts[-length], position - MAX_HELD_WORDS), end, automaton.rule[node])
         reading.node = node = automaton.open(node)
         reading.starts = reading.starts[-automaton.depth[node] :] if node else []
 
@@ -232,8 +232,7 @@ class WordStream:
             self._advance(main, position + 1, position)
             main.word = ""
 
-    def _replace(self, start: int, end: int, position: int, rule: str) -> None:
-        start = max(start, position - MAX_HELD_WORDS)
+    def _replace(self, start: int, end: int, rule: str) -> None:
         if start > self._replaced_to:
             self._out.append(self._held[self._done - self._held_start : start - self._held_start])
             self._out.append(MARK)
@@ -243,17 +242,11 @@ class WordStream:
     def _release(self, total: int) -> str:
         """What may go out of all up to ``total``."""
         main, hold = self._main, total
-        node, word = main.node, main.word
-        numbers = node and word.isdigit() and is_number(word)
-        if word and not numbers:  # as `_held_from` has it, without its call: this is for every piece
-            depth = self._automaton.depth_held(node, word)
-            if depth < 0:
-                main.word, main.node = _DEAD, 0
-                main.starts.clear()
-            else:
-                hold = main.starts[-depth] if depth else main.word_start
-        elif node:
+        if main.word or main.node:
             hold = self._held_from(main, total)
+            if hold < 0:
+                hold, main.word, main.node = total, _DEAD, 0
+                main.starts.clear()
         if self._others or self._aside is not None:
             hold = min(hold, self._held_for_others(total))
         hold = max(hold, total - MAX_HELD_WORDS, self._done)

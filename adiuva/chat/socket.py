@@ -237,10 +237,8 @@ class ChatSocket:
             last = None  # the reader sees it too, and ends the socket
         except Exception as error:  # noqa: BLE001 - one request's fault never ends the socket
             last = {} if exchange.cancelled else problems.frame(self._chat.clean_error(error))
-            raw = wire.dump(last)
         if last is not None and exchange.cancelled:
-            last = {"type": "cancelled"}
-            raw = wire.dump(last)
+            last, raw = {"type": "cancelled"}, b""
         self._exchange = None  # what comes from here on is for the next one
         outcome = last.get("code", last["type"]) if last else "closed"
         seconds = time.monotonic() - started
@@ -248,7 +246,7 @@ class ChatSocket:
             self._counting.socket_request(outcome, seconds)
         log.info("socket request", outcome=outcome, ms=round(seconds * 1000, 1), user_id=self._user_id)
         if last:
-            await self._send_bytes(raw)
+            await self._send_bytes(raw or wire.dump(last))
 
     async def _admit(self, frame: dict[str, Any]) -> tuple[ChatJob, Principal]:
         if self.expired:

@@ -87,7 +87,7 @@ def _delta(body: Any, *, part: str) -> Delta:
             usage=usage,
             finished=choice.get("finish_reason") is not None or part == "message",
         )
-    except (AttributeError, KeyError, TypeError, IndexError, ValueError, OverflowError):
+    except (AttributeError, KeyError, TypeError, IndexError, ValueError):
         fault = ProviderFault("nonsense")
     raise fault
 

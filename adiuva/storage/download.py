@@ -1,7 +1,7 @@
 """Blobs over HTTP: whole or in ranges (RFC 9110, 13 and 14), and never as whole and good when they are not."""
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from email.utils import format_datetime
@@ -109,24 +109,30 @@ async def _answer(request: web.Request, blob: Blob, headers: Mapping[str, str]) 
 async def _send(
     request: web.Request, blob: Blob, part: Part, status: HTTPStatus, headers: Mapping[str, str]
 ) -> web.StreamResponse:
-    traffic = request.app[UPLOADS].traffic
     reader = request.app[READER]
     if _is_small(blob):
         data = (await reader.whole(blob))[part.start : part.end]
-        traffic.bytes_out += len(data)
+        request.app[UPLOADS].traffic.bytes_out += len(data)
         return web.Response(body=data, status=status, headers=headers)
     blocks = reader.stream(blob) if blob.blocks is None else reader.parts(blob, blob.blocks, part.start, part.end)
     response = web.StreamResponse(status=status, headers=headers)
     response.content_length = part.end - part.start
     with cancelled_on_disconnect(request):
-        async with aclosing(blocks):
-            async for block in blocks:
-                if not response.prepared:  # not before: until then a damaged blob gets an answer of its own
-                    await response.prepare(request)
-                for piece in block:
-                    await response.write(piece)
-                    traffic.bytes_out += len(piece)
+        await _send_blocks(request, response, blocks)
     return response
+
+
+async def _send_blocks(
+    request: web.Request, response: web.StreamResponse, blocks: AsyncGenerator[Sequence[bytes | memoryview], None]
+) -> None:
+    traffic = request.app[UPLOADS].traffic
+    async with aclosing(blocks):
+        async for block in blocks:
+            if not response.prepared:  # not before: until then a damaged blob gets an answer of its own
+                await response.prepare(request)
+            for piece in block:
+                await response.write(piece)
+                traffic.bytes_out += len(piece)
 
 
 def _is_small(blob: Blob) -> bool:
