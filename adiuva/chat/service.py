@@ -112,10 +112,11 @@ class Chat:
             error.errors = tuple((field, self.sanitizer.text(fault)) for field, fault in error.errors)
         return error
 
-    def session(self, job: ChatJob, principal: Principal) -> Session:
+    def session(self, job: ChatJob, principal: Principal, *, held: bool = False) -> Session:
         """The answer as a stream of events, not sanitized yet; see `session_result` for its end.
 
-        Whoever passes the events on tells ``observers`` about the actions that went out.
+        Whoever passes the events on tells ``observers`` about the actions that went out. ``held``: before it is
+        admitted, one model is asked at most, and no tool is run.
         """
         return self.orchestrator.stream(
             job,
@@ -124,6 +125,7 @@ class Chat:
             timeout=self.deadline_seconds,
             trace=_trace(),
             buffer=EVENTS_BUFFERED,
+            held=held,
         )
 
     def agents_for(self, principal: Principal) -> list[AgentView]:

@@ -1,5 +1,6 @@
 """The outside of an actor."""
 
+import asyncio
 from itertools import count
 from typing import Any
 
@@ -86,14 +87,19 @@ class ActorRef:
         deadline: float | None = None,
         trace: dict[str, str] | None = None,
         buffer: int = 64,
+        held: bool = False,
     ) -> Session:
-        """A session around ``payload``, which is sent on entering it. ``buffer`` events may wait in each direction."""
+        """A session around ``payload``, which is sent on entering it. ``buffer`` events may wait in each direction.
+
+        ``held``: the handler begins, but does not get past `ActorContext.admitted` before `Session.admit`.
+        """
         return Session(
             Request(
                 envelope=self._envelope(payload, user, tier, _earlier(timeout, deadline), trace),
                 cell=self._cell,
                 events=Channel(buffer),
                 inbox=Channel(buffer),
+                admission=asyncio.Event() if held else None,
             )
         )
 
@@ -108,6 +114,7 @@ class ActorRef:
             parent=parent,
             events=parent.events if forward else None,
             inbox=parent.inbox if forward else None,
+            admission=parent.admission,
         )
         self._cell.submit(request)
         if parent.children is None:
