@@ -89,7 +89,6 @@ class AgentActor(Actor):
     async def _run(self, payload: AgentJob, ctx: ActorContext) -> ChatResult:
         view = self._view(payload)
         if self._more_tools is not None and payload.call is None:
-            await ctx.admitted()
             view = _widened(view, await self._more_tools())
         results = view.rights.results(payload.previous_results, self._reach)
         context = self._context(payload, view.rights, results, ctx)
@@ -116,7 +115,6 @@ class AgentActor(Actor):
                 client=client if payload.client_tools else None,
                 done_before=[action for result in payload.previous_results for action in result.get("actions", ())],
                 messages=self._messages(payload, context),
-                admitted=ctx.admitted,
             )
             if payload.call is not None:
                 return await _called(loop, payload.call)

@@ -1,27 +1,17 @@
 """One request on a socket: its events become frames, and the client's answers to tool calls find their way back."""
 
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Any
 
 import orjson
-from attrs import frozen
 
 from adiuva.chat.frames import ActionFrame, ToolCallFrame
 from adiuva.chat.messages import MAX_RESULT_BYTES, ActionProduced, ChatJob, TextProduced, ToolCallRequested
-from adiuva.chat.models import ChatRequest
 from adiuva.chat.outgoing import Outgoing, clean_result
 from adiuva.chat.service import Chat, session_result, wire_result
 from adiuva.runtime import Session
 from adiuva.web import wire
 from adiuva.web.access import Principal
-
-
-@frozen(kw_only=True)
-class _Begun:
-    principal: Principal
-    job: ChatJob
-    session: Session
 
 
 class Exchange:
@@ -32,7 +22,7 @@ class Exchange:
         self._chat = chat
         self._send = send
         self._outgoing = Outgoing(chat.sanitizer)
-        self._begun: _Begun | None = None
+        self._session: Session | None = None
         self._open_calls: set[str] = set()  # tool calls that the client has yet to answer
         self._cancelled = False
 
@@ -41,47 +31,22 @@ class Exchange:
         """Whether the client has taken the request back."""
         return self._cancelled
 
-    def prepare(self, frame: dict[str, Any], principal: Principal) -> None:
-        """Begin as if `run` was for ``principal``: up to the first model call's answer, of which nothing is used yet.
-
-        Whoever calls it sees to it that `run` or `withdraw` follows. A fault is left for `run` to find again.
-        """
-        if not self._cancelled:
-            with suppress(Exception):
-                self._begin(frame, principal, held=True)
-
-    async def withdraw(self) -> None:
-        """Stop the work, as far as it has come; returns once it has ended."""
-        if self._begun is not None:
-            await self._begun.session.cancel()
-
-    async def run(self, frame: dict[str, Any], principal: Principal) -> dict[str, Any]:
-        """Send the events of the answer; gives the frame that is to end it, if it was not cancelled meanwhile."""
-        if self._begun is not None and self._begun.principal != principal:  # of another tier by now, or with a plugin
-            await self.withdraw()
-            self._begun = None
-        if self._cancelled:
-            return {}
-        begun = self._begun or self._begin(frame, principal, held=False)
+    async def run(self, job: ChatJob, principal: Principal) -> dict[str, Any]:
+        """Send the events of ``job``; gives the frame that is to end it, if it was not cancelled meanwhile."""
         try:
-            return await self._run(begun.session)
+            return await self._run(job, principal)
         finally:
-            await self.withdraw()
             self._outgoing.end()  # reports what was taken out, of an answer that broke off too
-            self._chat.observers.tell(principal, begun.job.context, self._outgoing.actions)
+            self._chat.observers.tell(principal, job.context, self._outgoing.actions)
 
-    def _begin(self, frame: dict[str, Any], principal: Principal, *, held: bool) -> "_Begun":
-        job = self._chat.job(wire.structure(ChatRequest, frame), principal, stream=True)
-        session = self._chat.session(job, principal, held=held)
-        session.begin()
-        self._begun = _Begun(principal=principal, job=job, session=session)
-        return self._begun
-
-    async def _run(self, session: Session) -> dict[str, Any]:
-        session.admit()
-        async for event in session:
-            await self._pass_on(event)
-        result = session_result(session)
+    async def _run(self, job: ChatJob, principal: Principal) -> dict[str, Any]:
+        async with self._chat.session(job, principal) as session:
+            self._session = session
+            if self._cancelled:
+                return {}
+            async for event in session:
+                await self._pass_on(event)
+            result = session_result(session)
         if result.plan is not None:
             return {"type": "done", "done": True, **wire_result(clean_result(self._chat.sanitizer, result))}
         await self._send_text(self._outgoing.end())
@@ -91,16 +56,17 @@ class Exchange:
     async def cancel(self) -> None:
         """Stop the work; returns once it has ended."""
         self._cancelled = True
-        await self.withdraw()
+        if self._session is not None:
+            await self._session.cancel()
 
     def deliver(self, frame: dict[str, Any]) -> None:
         """Hand the client's answer to a tool call on; one that nobody waits for, or no longer, is dropped."""
-        if frame["id"] not in self._open_calls or self._begun is None:
+        if frame["id"] not in self._open_calls or self._session is None:
             return
         self._open_calls.discard(frame["id"])
         if fault := _fault_of(frame):
             frame = {"id": frame["id"], "error": fault}
-        self._begun.session.send(frame)
+        self._session.send(frame)
 
     async def _pass_on(self, event: object) -> None:
         match event:

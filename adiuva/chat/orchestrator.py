@@ -77,8 +77,6 @@ class Orchestrator(Actor):
         names, usage = payload.agents, Usage()
         if not names:
             names, usage = await self._classify(payload)
-        if payload.plan or len(payload.agents) != 1:  # one model is asked before, here the router
-            await ctx.admitted()
         if payload.plan:
             return ChatResult(response="", plan=self._plans.make(names, ctx.user), usage=usage)
         try:

@@ -112,11 +112,10 @@ class Chat:
             error.errors = tuple((field, self.sanitizer.text(fault)) for field, fault in error.errors)
         return error
 
-    def session(self, job: ChatJob, principal: Principal, *, held: bool = False) -> Session:
+    def session(self, job: ChatJob, principal: Principal) -> Session:
         """The answer as a stream of events, not sanitized yet; see `session_result` for its end.
 
-        Whoever passes the events on tells ``observers`` about the actions that went out. ``held``: before it is
-        admitted, one model is asked at most, and no tool is run.
+        Whoever passes the events on tells ``observers`` about the actions that went out.
         """
         return self.orchestrator.stream(
             job,
@@ -125,7 +124,6 @@ class Chat:
             timeout=self.deadline_seconds,
             trace=_trace(),
             buffer=EVENTS_BUFFERED,
-            held=held,
         )
 
     def agents_for(self, principal: Principal) -> list[AgentView]:

@@ -20,6 +20,8 @@ from adiuva.auth.service import AUTH, Auth
 from adiuva.auth.socket_watch import SOCKETS
 from adiuva.auth.sockets import CLOSE_GOING_AWAY, CLOSE_UNAUTHORIZED, socket_principal
 from adiuva.chat.exchange import Exchange
+from adiuva.chat.messages import ChatJob
+from adiuva.chat.models import ChatRequest
 from adiuva.chat.service import CHAT, Chat
 from adiuva.errors import (
     GoingAwayError,
@@ -40,7 +42,6 @@ MAX_WAITING: Final = 8
 MAX_WAITING_CHARACTERS: Final = 2 * 1024 * 1024  # of up to four bytes in memory
 LEAVE_SECONDS: Final = 3.0  # what a client has to take its leave
 CLOSE_UNSUPPORTED: Final = 1003
-TURNS_TO_MODEL: Final = 4  # of the event loop, after which the actors have passed a request on and a lane has sent it
 
 
 async def open_stream(request: web.Request) -> web.WebSocketResponse:
@@ -73,7 +74,6 @@ class ChatSocket:
         self._user_id = str(principal.user_id)
         self._login_id: UUID = principal.login_id
         self._expires_at: datetime = principal.expires_at
-        self._admitted: Principal | None = principal  # by the last request; None: ask the database before the model
         self._waiting: deque[tuple[Exchange, str]] = deque()
         self._worker: asyncio.Task[None] | None = None
         self._exchange: Exchange | None = None
@@ -228,7 +228,7 @@ class ChatSocket:
         last: dict[str, Any] | None
         raw = b""
         try:
-            last = {} if exchange.cancelled else await self._answer(exchange, frame)
+            last = {} if exchange.cancelled else await exchange.run(*await self._admit(frame))
             raw = wire.dump(last)  # here: an answer that is no JSON is this request's fault as well
         except UnauthorizedError:
             last = None
@@ -248,29 +248,13 @@ class ChatSocket:
         if last:
             await self._send_bytes(raw or wire.dump(last))
 
-    async def _answer(self, exchange: Exchange, frame: dict[str, Any]) -> dict[str, Any]:
-        """Answer one request of whoever the database says now that this is.
-
-        The model is asked first, for who it was the last time, and the database while it thinks. Where that has changed
-        meanwhile, the model's call is cut off before anything was made of it.
-        """
+    async def _admit(self, frame: dict[str, Any]) -> tuple[ChatJob, Principal]:
         if self.expired:
             raise InvalidTokenError
-        expected, self._admitted = self._admitted, None
-        try:
-            if expected is not None:
-                exchange.prepare(frame, expected)
-                for _ in range(TURNS_TO_MODEL):
-                    await asyncio.sleep(0)
-            principal = await self._auth.refresh_principal(self._login_id, self._expires_at)
-            hit = await self._limiter.hit(f"user:{principal.user_id}", self._rate_limits[principal.tier])
-            hit.require()
-        except BaseException:
-            await exchange.withdraw()
-            raise
-        if hit.remaining:  # else the next request is one too many, as far as can be told
-            self._admitted = principal
-        return await exchange.run(frame, principal)
+        principal = await self._auth.refresh_principal(self._login_id, self._expires_at)
+        hit = await self._limiter.hit(f"user:{principal.user_id}", self._rate_limits[principal.tier])
+        hit.require()
+        return self._chat.job(wire.structure(ChatRequest, frame), principal, stream=True), principal
 
     # writing
 

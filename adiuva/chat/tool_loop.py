@@ -50,7 +50,6 @@ class ToolLoop:
     client: ClientTools | None = None  # who runs the tools that are for the client; None: this server does
     done_before: Sequence[Mapping[str, Any]] = ()  # actions of the agents before, which are not done again
     messages: list[Message]
-    admitted: Callable[[], Awaitable[None]]  # awaited before any tool runs
     texts: list[str] = field(factory=list)
     length: int = 0  # of all texts
     actions: list[ProducedAction] = field(factory=list)
@@ -115,7 +114,6 @@ class ToolLoop:
 
     async def run_tool(self, call: ToolCall) -> ToolOutcome:
         """Run one call; its value is JSON text. Every call has exactly one outcome, whatever happens in the tool."""
-        await self.admitted()
         try:
             return ToolOutcome(value=await self._result(call), failed=False)
         except ToolError as error:

@@ -114,14 +114,6 @@ class ActorContext:
         except ChannelClosedError:
             raise RequestCancelledError from None
 
-    async def admitted(self) -> None:
-        """Return once the request is admitted, which it is from the start unless its session is held.
-
-        A handler awaits this before it does what cannot be undone.
-        """
-        if self._request.admission is not None:
-            await self._request.admission.wait()
-
     async def ask(self, ref: "ActorRef", payload: Any, *, forward: bool = True) -> Any:
         """Ask another actor as a part of this request: with its user, tier, deadline, trace and cancellation.
 

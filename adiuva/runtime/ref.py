@@ -1,6 +1,5 @@
 """The outside of an actor."""
 
-import asyncio
 from itertools import count
 from typing import Any
 
@@ -87,19 +86,14 @@ class ActorRef:
         deadline: float | None = None,
         trace: dict[str, str] | None = None,
         buffer: int = 64,
-        held: bool = False,
     ) -> Session:
-        """A session around ``payload``, which is sent on entering it. ``buffer`` events may wait in each direction.
-
-        ``held``: the handler begins, but does not get past `ActorContext.admitted` before `Session.admit`.
-        """
+        """A session around ``payload``, which is sent on entering it. ``buffer`` events may wait in each direction."""
         return Session(
             Request(
                 envelope=self._envelope(payload, user, tier, _earlier(timeout, deadline), trace),
                 cell=self._cell,
                 events=Channel(buffer),
                 inbox=Channel(buffer),
-                admission=asyncio.Event() if held else None,
             )
         )
 
@@ -114,7 +108,6 @@ class ActorRef:
             parent=parent,
             events=parent.events if forward else None,
             inbox=parent.inbox if forward else None,
-            admission=parent.admission,
         )
         self._cell.submit(request)
         if parent.children is None:

@@ -31,7 +31,6 @@ class Request:
     parent: "Request | None" = None
     events: Channel | None = None  # what the handler emits; a forwarding child has its parent's
     inbox: Channel | None = None  # what the asker sends meanwhile; likewise
-    admission: asyncio.Event | None = None  # set once the handler may go on; a child has its parent's
     queued_at: float = 0.0  # on the monotonic clock; 0 before it was accepted
     worker: asyncio.Task[None] | None = None
     reason: AdiuvaError | None = None  # why it has to end early; outweighs what the handler makes of it

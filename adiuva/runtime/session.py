@@ -11,8 +11,7 @@ from adiuva.runtime.request import Request
 class Session:
     """``async with ref.stream(...) as session``: iterate over the handler's events, then take its ``result``.
 
-    Leaving the block early cancels the handler and waits for its end. Who cannot wait sends the message with `begin` in
-    place of the block, and sees to `cancel`. A session is used once.
+    Leaving the block early cancels the handler and waits for its end. A session is used once.
     """
 
     __slots__ = ("_events", "_inbox", "_request")
@@ -25,7 +24,9 @@ class Session:
         self._inbox: Channel = request.inbox
 
     async def __aenter__(self) -> Self:
-        self.begin()
+        if self._request.queued_at:
+            raise RuntimeError("a session is used once")
+        self._request.cell.submit(self._request)
         return self
 
     async def __aexit__(
@@ -33,17 +34,6 @@ class Session:
     ) -> None:
         if not self._request.ended:
             await self.cancel()
-
-    def begin(self) -> None:
-        """Send the message."""
-        if self._request.queued_at:
-            raise RuntimeError("a session is used once")
-        self._request.cell.submit(self._request)
-
-    def admit(self) -> None:
-        """Let the handler of a held session go past `ActorContext.admitted`."""
-        if self._request.admission is not None:
-            self._request.admission.set()
 
     def __aiter__(self) -> Self:
         return self
@@ -79,7 +69,7 @@ class Session:
     async def cancel(self) -> None:
         """Cancel the handler and wait until it has ended, at most 5 s. No event comes out of the session any more."""
         if not self._request.queued_at:
-            raise RuntimeError("the session has not begun")
+            raise RuntimeError("the session has not been entered")
         self._events.mute()
         self._request.cancel(RequestCancelledError())
         await self._request.until_ended()

@@ -17,6 +17,7 @@ from attrs import define, field, frozen
 from adiuva import clock
 from adiuva.chat.assembly import start_chat
 from adiuva.chat.exchange import Exchange
+from adiuva.chat.models import ChatRequest
 from adiuva.chat.observers import Observers
 from adiuva.chat.registry import AgentRegistry
 from adiuva.chat.service import Chat
@@ -160,9 +161,10 @@ class AgentHarness:
             self.model.add(script)
         body = {"message": message, "context": self._sent(), "history": self.history[-50:]}
         body |= {"agents": list(agents)} if agents else {}
+        request = wire.structure(ChatRequest, body | {"client_tools": self.client_tools})
         recorder, frames = _Recorder(self.model), list[dict[str, Any]]()
         async with self._chat(recorder) as chat:
-            done = await self._exchange(chat, body | {"client_tools": self.client_tools}, frames)
+            done = await self._exchange(chat, request, frames)
         self.history += [{"role": "user", "content": message}, {"role": "assistant", "content": done["response"]}]
         return Run(
             text=done["response"],
@@ -178,7 +180,7 @@ class AgentHarness:
         lists = {} if self.client_tools else orjson.loads(orjson.dumps(self.data.lists))
         return lists | self.context
 
-    async def _exchange(self, chat: Chat, request: dict[str, Any], frames: list[dict[str, Any]]) -> dict[str, Any]:
+    async def _exchange(self, chat: Chat, request: ChatRequest, frames: list[dict[str, Any]]) -> dict[str, Any]:
         async def send(raw: bytes) -> None:
             frame = orjson.loads(raw)
             frames.append(frame)
@@ -186,8 +188,9 @@ class AgentHarness:
                 exchange.deliver({"type": "tool_result", "id": frame["id"], **self._answer(frame)})
 
         exchange = Exchange(chat, send)
+        principal = self._principal()
         try:
-            done = await exchange.run(request, self._principal())
+            done = await exchange.run(chat.job(request, principal, stream=True), principal)
         except AdiuvaError as error:
             raise chat.clean_error(error) from None
         ended: dict[str, Any] = orjson.loads(wire.dump(done))

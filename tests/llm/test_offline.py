@@ -3,7 +3,6 @@
 import time
 from datetime import datetime
 from typing import Any
-from unittest.mock import AsyncMock
 
 import orjson
 import pytest
@@ -165,7 +164,6 @@ async def talk(agent: Agent, text: str, *history: Message) -> tuple[str, list[Pr
         on_text=Listener(),
         on_action=on_action,
         clean=dict,
-        admitted=AsyncMock(),
         messages=[Message(role="system", content=system), *history, Message(role="user", content=text)],
     )
     return await loop.run(), actions

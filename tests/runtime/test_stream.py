@@ -373,7 +373,7 @@ async def test_parallel_emitters_lose_nothing(start: Start) -> None:
 async def test_a_session_is_entered_once_and_cancelled_only_then(start: Start, gate: Gate) -> None:
     ref = await start(gate)
     session = ref.stream(1)
-    with pytest.raises(RuntimeError, match="has not begun"):
+    with pytest.raises(RuntimeError, match="not been entered"):
         await session.cancel()
     async with session:
         await gate.reached.wait()
@@ -405,54 +405,3 @@ async def test_a_cancelled_cancel_waits_for_the_handlers_end_all_the_same_and_is
         may_end.set()
         with pytest.raises(asyncio.CancelledError):
             await cancelling
-
-
-async def admitting(payload: Any, ctx: ActorContext) -> str:
-    await ctx.emit("begun")
-    await ctx.admitted()
-    await ctx.emit("admitted")
-    return "done"
-
-
-async def test_a_held_handler_begins_and_waits_to_be_admitted(start: Start) -> None:
-    ref = await start(admitting)
-    async with ref.stream(1, held=True) as session:
-        assert await anext(session) == "begun"
-        waiting = asyncio.ensure_future(anext(session))
-        await turns(20)
-        assert not waiting.done()
-        session.admit()
-        assert await waiting == "admitted"
-        assert [event async for event in session] == []
-        assert session.result() == "done"
-
-
-async def test_whoever_is_not_held_is_admitted(start: Start) -> None:
-    ref = await start(admitting)
-    async with asyncio.timeout(5), ref.stream(1) as session:
-        assert [event async for event in session] == ["begun", "admitted"]
-    assert await ref.ask(1, timeout=5) == "done"
-
-
-async def test_a_handler_waits_for_what_its_asker_waits_for(start: Start) -> None:
-    inner = await start(admitting)
-
-    async def pass_on(payload: Any, ctx: ActorContext) -> Any:
-        return await ctx.ask(inner, payload)
-
-    outer = await start(pass_on, name="outer")
-    async with outer.stream(1, held=True) as session:
-        assert await anext(session) == "begun"
-        await turns(20)
-        assert inner.counters().running == 1
-        session.admit()
-        assert [event async for event in session] == ["admitted"]
-
-
-async def test_a_held_session_can_be_left(start: Start) -> None:
-    ref = await start(admitting)
-    async with ref.stream(1, held=True) as session:
-        assert await anext(session) == "begun"
-    assert (ref.counters().cancelled, ref.counters().running) == (1, 0)
-    with pytest.raises(RequestCancelledError):
-        session.result()
