@@ -168,38 +168,44 @@ async def find_spent(conn: Connection, *, token_hash: bytes, grace: timedelta) -
     return SpentToken(replayable=values.pop("replayable"), rotation=Rotation(**values))
 
 
-async def find_principal(conn: Connection, login_id: UUID) -> Record | None:
-    """The user of a login that lives: every field of ``Principal`` but its expiry.
+async def find_principals(conn: Connection, login_ids: list[UUID]) -> list[Record]:
+    """The users of those of ``login_ids`` that live: every field of ``Principal`` but its expiry.
 
     ``tier`` is null without a plan; each of ``plugins`` is an id and, after it, its permissions: approved and accepted.
     """
-    return await conn.fetchrow(
+    return await conn.fetch(
         """
-        SELECT
-            users.id AS user_id, users.email, users.is_admin, users.created_at, logins.id AS login_id,
-            CASE
-                WHEN subscriptions.status IN ('active', 'trialing', 'past_due') THEN subscriptions.tier::text
-            END AS tier,
-            ARRAY(
-                SELECT concat_ws(' ', plugins.id, array_to_string(ARRAY(
-                    SELECT unnest(plugin_installations.accepted_permissions)
-                    INTERSECT SELECT unnest(plugins.permissions)
-                ), ' '))
-                FROM plugin_installations
-                -- LIMIT keeps the planner from going through all plugins first.
-                CROSS JOIN LATERAL (
-                    SELECT id, permissions FROM plugins
-                    WHERE plugins.id = plugin_installations.plugin_id AND plugins.status = 'approved'
-                    LIMIT 1
+        SELECT login.*
+        -- Within a subquery the planner cannot count the ids: one plan serves any number, and is made only once.
+        FROM unnest((SELECT $1::uuid[])) AS wanted (id)
+        -- LIMIT keeps it at looking up one after the other, instead of reading whole tables to join them.
+        CROSS JOIN LATERAL (
+            SELECT
+                users.id AS user_id, users.email, users.is_admin, users.created_at, logins.id AS login_id,
+                CASE
+                    WHEN subscriptions.status IN ('active', 'trialing', 'past_due') THEN subscriptions.tier::text
+                END AS tier,
+                ARRAY(
+                    SELECT concat_ws(' ', plugins.id, array_to_string(ARRAY(
+                        SELECT unnest(plugin_installations.accepted_permissions)
+                        INTERSECT SELECT unnest(plugins.permissions)
+                    ), ' '))
+                    FROM plugin_installations
+                    CROSS JOIN LATERAL (
+                        SELECT id, permissions FROM plugins
+                        WHERE plugins.id = plugin_installations.plugin_id AND plugins.status = 'approved'
+                        LIMIT 1
+                    ) AS plugins
+                    WHERE plugin_installations.user_id = logins.user_id
                 ) AS plugins
-                WHERE plugin_installations.user_id = logins.user_id
-            ) AS plugins
-        FROM logins
-        JOIN users ON users.id = logins.user_id
-        LEFT JOIN subscriptions ON subscriptions.user_id = logins.user_id
-        WHERE logins.id = $1 AND logins.revoked_at IS NULL
+            FROM logins
+            JOIN users ON users.id = logins.user_id
+            LEFT JOIN subscriptions ON subscriptions.user_id = logins.user_id
+            WHERE logins.id = wanted.id AND logins.revoked_at IS NULL
+            LIMIT 1
+        ) AS login
         """,
-        login_id,
+        login_ids,
     )
 
 

@@ -6,6 +6,7 @@ from uuid import UUID
 from aiohttp import web
 
 from adiuva.auth import queries
+from adiuva.auth.lookups import LoginLookups
 from adiuva.auth.models import AuthTokens, Rotation, Ticket, normal_email
 from adiuva.auth.passwords import PasswordHasher
 from adiuva.auth.tokens import AccessTokens, new_salt, new_token, successor, token_hash
@@ -23,6 +24,7 @@ class Auth:
 
     def __init__(self, settings: Settings, database: Database) -> None:
         self._database = database
+        self._lookups = LoginLookups(database)
         self._default_tier = settings.default_tier
         self._access_lifetime = timedelta(minutes=settings.jwt_access_token_expire_minutes)
         self._refresh_lifetime = timedelta(days=settings.jwt_refresh_token_expire_days)
@@ -196,8 +198,7 @@ class Auth:
             return set(login_ids) - await queries.find_live_logins(conn, login_ids)
 
     async def _principal(self, login_id: UUID, expires_at: datetime) -> Principal:
-        async with self._database.acquire() as conn:
-            row = await queries.find_principal(conn, login_id)
+        row = await self._lookups.find(login_id)
         if row is None:
             raise InvalidTokenError
         return Principal(
