@@ -12,17 +12,14 @@ from attrs import define, field
 
 from adiuva.embedded import EmbeddedPostgres, keep_running
 from adiuva.errors import AdiuvaError, InvalidTokenError, OverloadedError, UnavailableError
+from adiuva.pool import FAULTS, AtHand, Pool, PooledConnection, is_lost, release
 from adiuva.settings import Settings
 
 if TYPE_CHECKING:
-    from asyncpg.pool import PoolConnectionProxy
-
     # What a query function takes; the first in a transaction as well.
-    Connection: TypeAlias = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
-    Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
+    Connection: TypeAlias = asyncpg.Connection[asyncpg.Record] | PooledConnection
 else:
     Connection = asyncpg.Connection
-    Pool = asyncpg.Pool
 
 log = structlog.get_logger(__name__)
 
@@ -38,18 +35,6 @@ POOL_MIN, POOL_MAX = 5, 20
 ACQUIRE_SECONDS = 5.0
 CONNECT_SECONDS = 10.0
 QUERY_SECONDS = 10.0
-# What a connection has to be fit for the next user, after a query that was given up: it waits for its cancelling.
-RELEASE_SECONDS = 5.0
-
-# The server is away, too slow (a TimeoutError is an OSError), going, or out of something; the same statement may
-# work in a moment.
-_FAULTS = (
-    OSError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.InternalClientError,  # What asyncpg says of a connection that ends while it speaks.
-)
 
 
 class DatabaseUnreachableError(AdiuvaError):
@@ -71,54 +56,48 @@ class Acquired:
 
     def __init__(self, database: "Database") -> None:
         self._database = database
-        self._connection: PoolConnectionProxy[asyncpg.Record] | None = None
+        self._connection: PooledConnection | None = None
 
-    async def __aenter__(self) -> "PoolConnectionProxy[asyncpg.Record]":
+    async def __aenter__(self) -> PooledConnection:
         database = self._database
-        database.acquiring += 1
-        try:
-            # Not the pool's own timeout: before Python 3.12 that costs a task.
-            async with asyncio.timeout(ACQUIRE_SECONDS):
-                self._connection = connection = await database.pool.acquire()
-        except TimeoutError as error:
-            database.given_up += 1
-            raise OverloadedError(retry_after=1) from error
-        except (*_FAULTS, asyncpg.InterfaceError, asyncpg.PostgresError) as error:
-            raise UnavailableError(retry_after=1) from error
-        finally:
-            database.acquiring -= 1
+        self._connection = connection = database.at_hand.take() or await self._wait(database)
         return connection
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        connection = self._connection
+        connection, database = self._connection, self._database
         assert connection is not None
-        lost = isinstance(error, _FAULTS) or (
-            isinstance(error, Exception) and not isinstance(error, AdiuvaError) and _is_lost(connection)
+        if error is None and not database.acquiring and database.at_hand.keep(connection):
+            return
+        lost = isinstance(error, FAULTS) or (
+            isinstance(error, Exception) and not isinstance(error, AdiuvaError) and is_lost(connection)
         )
-        try:
-            await self._database.pool.release(connection, timeout=RELEASE_SECONDS)
-        except (*_FAULTS, asyncpg.InterfaceError, asyncpg.PostgresError) as fault:
-            # What was asked for is done; the pool makes a new connection in place of this one.
-            log.info("a connection was lost on its way back", error=type(fault).__name__)
+        await release(database.pool, connection)
         if lost:
             raise UnavailableError(retry_after=1) from error
         if isinstance(error, asyncpg.ForeignKeyViolationError) and _is_of_user(error):
             raise InvalidTokenError from error
 
+    @staticmethod
+    async def _wait(database: "Database") -> PooledConnection:
+        database.acquiring += 1
+        try:
+            # Not the pool's own timeout: before Python 3.12 that costs a task.
+            async with asyncio.timeout(ACQUIRE_SECONDS):
+                return await database.pool.acquire()
+        except TimeoutError as error:
+            database.given_up += 1
+            raise OverloadedError(retry_after=1) from error
+        except (*FAULTS, asyncpg.InterfaceError, asyncpg.PostgresError) as error:
+            raise UnavailableError(retry_after=1) from error
+        finally:
+            database.acquiring -= 1
+
 
 def _is_of_user(error: asyncpg.ForeignKeyViolationError) -> bool:
     """Whether a row could not be written for its user, whose account has gone while the request was under way."""
     return str(error.constraint_name).endswith(("_user_id_fkey", "_author_id_fkey"))
-
-
-def _is_lost(connection: "PoolConnectionProxy[asyncpg.Record]") -> bool:
-    """Then the exception is of that, whatever it says; on a live one an ``InterfaceError`` is a mistake in its use."""
-    try:
-        return connection.is_closed()
-    except asyncpg.InterfaceError:  # The pool has let go of it already.
-        return True
 
 
 @define(kw_only=True)
@@ -129,8 +108,12 @@ class Database:
     dsn: str = field(repr=False)
     acquiring: int = field(default=0, init=False)  # how many wait for a connection now
     given_up: int = field(default=0, init=False)  # how many have waited in vain
+    at_hand: AtHand = field(init=False)
     _embedded: EmbeddedPostgres | None = None
     _supervision: "asyncio.Task[None] | None" = None
+
+    def __attrs_post_init__(self) -> None:
+        self.at_hand = AtHand(self.pool, size=POOL_MIN)
 
     @classmethod
     async def connect(
@@ -184,6 +167,7 @@ class Database:
             self._supervision.cancel()
         try:
             async with asyncio.timeout(5):
+                await self.at_hand.close()
                 await self.pool.close()
         except TimeoutError:
             self.pool.terminate()
@@ -256,7 +240,7 @@ async def _pool(dsn: str, on_query: OnQuery | None) -> Pool:
             init=listen if on_query is not None else None,
             **_connect_args(),
         )
-    except (*_FAULTS, TimeoutError, ValueError, asyncpg.InterfaceError, asyncpg.PostgresError) as error:
+    except (*FAULTS, TimeoutError, ValueError, asyncpg.InterfaceError, asyncpg.PostgresError) as error:
         raise DatabaseUnreachableError(f"The database of DATABASE_URL cannot be reached: {error}") from error
 
 

@@ -1,6 +1,7 @@
 """The pool, the schema check, and what clients see when the database goes away."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import attrs
 import pytest
 
 from adiuva import database as module
+from adiuva import pool
 from adiuva.database import Database, DatabaseUnreachableError, SchemaBehindError
 from adiuva.embedded import FolderInUseError
 from adiuva.errors import NotFoundError, OverloadedError, UnavailableError
@@ -99,6 +101,74 @@ async def test_whatever_goes_wrong_on_a_connection_that_is_gone_is_an_unavailabi
     await database.ping()
 
 
+async def backend_of(database: Database) -> int:
+    async with database.acquire() as connection:
+        return connection.get_server_pid()
+
+
+async def test_the_next_user_finds_the_connection_that_the_last_has_left(database: Database) -> None:
+    busy = database.pool.get_size() - database.pool.get_idle_size()
+    assert busy == len(database.at_hand) == 1  # of the check of the schema
+    backend = await backend_of(database)
+    async with database.acquire() as first, database.acquire() as second:
+        assert first.get_server_pid() == backend != second.get_server_pid()
+        assert len(database.at_hand) == 0
+    assert len(database.at_hand) == 2
+    assert await backend_of(database) == backend  # that one was given back last
+    async with AsyncExitStack() as many:
+        for _ in range(module.POOL_MIN + 2):
+            await many.enter_async_context(database.acquire())
+    assert len(database.at_hand) == module.POOL_MIN
+
+
+async def test_what_is_at_hand_goes_back_to_the_pool_after_a_while(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "AT_HAND_SECONDS", 0.05)
+    database = await Database.connect(settings)
+    async with database.acquire(), database.acquire():
+        pass
+    assert len(database.at_hand) == 2
+    await asyncio.sleep(0.2)
+    assert len(database.at_hand) == 0
+    assert database.pool.get_idle_size() == database.pool.get_size()
+    await database.ping()
+    await database.close()
+
+
+async def test_connections_that_are_lost_at_hand_are_made_anew(database: Database) -> None:
+    async with database.acquire() as first, database.acquire() as second, database.acquire() as third:
+        lost = [connection.get_server_pid() for connection in (first, second, third)]
+    other = await asyncpg.connect(database.dsn)
+    await other.execute("SELECT pg_terminate_backend(pid) FROM unnest($1::int[]) AS pid", lost)
+    await other.close()
+    await asyncio.sleep(0.1)
+    assert len(database.at_hand) == 3
+    assert await backend_of(database) not in lost
+    async with AsyncExitStack() as many:
+        for _ in range(module.POOL_MAX):
+            assert (await many.enter_async_context(database.acquire())).get_server_pid() not in lost
+
+
+async def test_who_waits_for_a_connection_gets_the_first_that_is_free(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "POOL_MIN", 1)
+    monkeypatch.setattr(module, "POOL_MAX", 1)
+    database = await Database.connect(settings)
+    order = []
+
+    async def use(name: int) -> None:
+        async with database.acquire() as connection:
+            await connection.fetchval("SELECT 1")
+            order.append(name)
+
+    async with asyncio.timeout(3):
+        await asyncio.gather(*map(use, range(20)))
+    assert order == list(range(20))
+    await database.close()
+
+
 async def test_a_statement_that_is_wrong_is_no_unavailability(database: Database) -> None:
     with pytest.raises(asyncpg.UndefinedTableError):
         async with database.acquire() as connection:
@@ -109,11 +179,11 @@ async def test_who_waits_too_long_for_a_connection_is_refused(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "ACQUIRE_SECONDS", 0.05)
-    held = [await database.pool.acquire() for _ in range(module.POOL_MAX)]
-    with pytest.raises(OverloadedError):
-        await database.ping()
-    for connection in held:
-        await database.pool.release(connection)
+    async with AsyncExitStack() as held:
+        for _ in range(module.POOL_MAX):
+            await held.enter_async_context(database.acquire())
+        with pytest.raises(OverloadedError):
+            await database.ping()
     await database.ping()
 
 
@@ -147,6 +217,7 @@ async def test_giving_a_connection_back_costs_no_round_trip(database: Database) 
     async with database.acquire() as connection:
         connection.add_query_logger(queries.append)
         await connection.fetchval("SELECT 1")
+    await asyncio.sleep(0.01)
     assert [query.query for query in queries] == ["SELECT 1"]
 
 

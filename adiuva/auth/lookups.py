@@ -91,6 +91,10 @@ class LoginLookups:
 @define(eq=False)
 class _Waiting:
     login_id: UUID
-    found: "asyncio.Future[Record | None]" = field(init=False, factory=lambda: asyncio.get_running_loop().create_future())
+    found: "asyncio.Future[Record | None]" = field(init=False)
     # The first one's is that of the query: its statement is in that request's trace.
     context: Context = field(init=False, factory=copy_context)
+
+    @found.default
+    def _future(self) -> "asyncio.Future[Record | None]":
+        return asyncio.get_running_loop().create_future()

@@ -96,7 +96,7 @@ class Readings(Collector):
 
     def _database(self) -> Iterator[Metric]:
         database, pool = self._sources.database, self._sources.database.pool
-        size, idle = pool.get_size(), pool.get_idle_size()
+        size, idle = pool.get_size(), pool.get_idle_size() + len(database.at_hand)
         connections = GaugeMetricFamily("adiuva_database_connections", "Connections of the pool.", labels=("state",))
         connections.add_metric(["idle"], idle)
         connections.add_metric(["busy"], size - idle)
