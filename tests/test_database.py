@@ -144,7 +144,10 @@ async def test_connections_that_are_lost_at_hand_are_made_anew(database: Databas
     await other.close()
     await asyncio.sleep(0.1)
     assert len(database.at_hand) == 3
-    assert await backend_of(database) not in lost
+    backend = await backend_of(database)
+    assert backend not in lost
+    assert await backend_of(database) == backend
+    assert len(database.at_hand) == 1
     async with AsyncExitStack() as many:
         for _ in range(module.POOL_MAX):
             assert (await many.enter_async_context(database.acquire())).get_server_pid() not in lost
@@ -166,7 +169,18 @@ async def test_who_waits_for_a_connection_gets_the_first_that_is_free(
     async with asyncio.timeout(3):
         await asyncio.gather(*map(use, range(20)))
     assert order == list(range(20))
-    await database.close()
+
+
+async def test_closing_waits_for_users_but_for_none_at_hand(settings: Settings) -> None:
+    database = await Database.connect(settings)
+    async with asyncio.timeout(3), database.acquire() as connection:
+        closing = asyncio.create_task(database.close())
+        await asyncio.sleep(0.1)
+        assert not closing.done()
+        assert await connection.fetchval("SELECT 1") == 1
+    async with asyncio.timeout(3):
+        await closing
+    assert len(database.at_hand) == 0
 
 
 async def test_a_statement_that_is_wrong_is_no_unavailability(database: Database) -> None:
