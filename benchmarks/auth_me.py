@@ -43,7 +43,7 @@ SCENARIOS = {
 
 
 async def serve_bare(port: int) -> None:
-    """The floor: the queries and the answers, with nothing around them."""
+    """The floor: the queries and the answers, with nothing around them; each request has its own."""
 
     async def keep(_: object) -> None:
         """Spare the round trip that resets a connection, as Adiuva does."""
@@ -55,7 +55,8 @@ async def serve_bare(port: int) -> None:
 
     async def user(request: web.Request) -> dict[str, Any]:
         async with pool.acquire() as conn:
-            return dict(await queries.find_principal(conn, UUID(request.headers["X-Login"])) or {})
+            rows = await queries.find_principals(conn, [UUID(request.headers["X-Login"])])
+        return dict(rows[0])
 
     async def me(request: web.Request) -> web.Response:
         return answer(await user(request))
