@@ -45,8 +45,10 @@ class Rights:
         """Whether ``tool`` may produce ``action``: only one of its name, and, for a plugin, only with permission."""
         if tool.read_only or action.name != tool.name:
             return False
+        if self.granted is None:
+            return True
         needed = _needed(tool)
-        return self._cover(needed) and (self.granted is None or any(permission.writes for permission in needed))
+        return self._cover(needed) and any(permission.writes for permission in needed)
 
     def sees(self, name: str) -> bool:
         """Whether it may read what an action or a list of the context is about, going by its name."""

@@ -147,6 +147,7 @@ class _Attempt:
     async def run(self, lane: Lane) -> ModelTurn:
         builder = TurnBuilder(model=self.call.model)
         limit = SilenceLimit(self.timeout)
+        fault: ProviderFault | None = None
         try:
             async with limit:
                 if self.on_text is None:
@@ -159,11 +160,9 @@ class _Attempt:
             fault = ProviderFault("timeout")
         except ProviderFault as error:
             fault = error
-        else:
-            fault = ProviderFault("broken")
         if builder.finished:  # what goes wrong after its end takes nothing from an answer
             return builder.turn()
-        raise fault
+        raise fault or ProviderFault("broken")
 
     async def _stream(self, lane: Lane, builder: TurnBuilder, limit: SilenceLimit, on_text: OnText) -> None:
         async with aclosing(lane.stream(self.call)) as deltas:

@@ -31,7 +31,10 @@ def allow_origins(app: web.Application, origins: Collection[str]) -> None:
     options = aiohttp_cors.ResourceOptions(  # type: ignore[no-untyped-call]
         expose_headers=EXPOSED_HEADERS, allow_headers="*", allow_methods="*", max_age=_PREFLIGHT_SECONDS
     )
+    position = len(app.on_response_prepare)
     cors = aiohttp_cors.setup(app, defaults=dict.fromkeys(origins, options))
+    # It looks for the route's configuration before it sees that a request has no Origin, as those of native clients.
+    mark_known = app.on_response_prepare.pop(position)
     for resource in list(app.router.resources()):
         cors.add(resource)
     allowed = frozenset(origins)
@@ -40,6 +43,7 @@ def allow_origins(app: web.Application, origins: Collection[str]) -> None:
         origin = request.headers.get(hdrs.ORIGIN)
         if origin is None:
             return
+        await mark_known(request, response)
         response.headers.add(hdrs.VARY, hdrs.ORIGIN)
         # aiohttp-cors passes by where no route matched: unknown paths and wrong methods.
         if origin in allowed and request.match_info.route.resource is None:

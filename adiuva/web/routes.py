@@ -164,7 +164,8 @@ async def _read_body(request: web.Request, limit: int) -> bytes:
     try:
         async with asyncio.timeout(None) as timeout:
             while True:
-                timeout.reschedule(min(end, now() + STALLED_SECONDS))
+                if not request.content.is_eof():  # most bodies are there as a whole by now
+                    timeout.reschedule(min(end, now() + STALLED_SECONDS))
                 if not (chunk := await request.content.readany()):
                     return body
                 body = body + chunk if body else chunk
