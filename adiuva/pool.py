@@ -44,7 +44,10 @@ async def release(pool: Pool, connection: PooledConnection) -> None:
 
 
 def is_lost(connection: PooledConnection) -> bool:
-    """Then the exception is of that, whatever it says; on a live one an ``InterfaceError`` is a mistake in its use."""
+    """Whether a connection has ended: what goes wrong on it then is of that, whatever the exception says.
+
+    On one that lives an ``InterfaceError`` is a mistake in its use.
+    """
     try:
         return connection.is_closed()
     except asyncpg.InterfaceError:  # The pool has let go of it already.
@@ -63,7 +66,7 @@ class AtHand:
     _size: int
     _connections: list[PooledConnection] = field(factory=list, init=False)
     _timer: asyncio.TimerHandle | None = field(default=None, init=False)
-    _returning: "asyncio.Task[None] | None" = field(default=None, init=False)
+    _returning: set["asyncio.Task[None]"] = field(factory=set, init=False)
     _closed: bool = field(default=False, init=False)
 
     def __len__(self) -> int:
@@ -101,7 +104,9 @@ class AtHand:
             self._timer.cancel()
             self._timer = None
         connections, self._connections = self._connections, []
-        self._returning = asyncio.get_running_loop().create_task(self._release(connections))
+        task = asyncio.get_running_loop().create_task(self._release(connections))
+        self._returning.add(task)
+        task.add_done_callback(self._returning.discard)
 
     async def _release(self, connections: list[PooledConnection]) -> None:
         while connections:
